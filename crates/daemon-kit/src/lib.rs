@@ -1,0 +1,1 @@
+//! What every daemon shares: configuration, journal, notify, sockets, HTTP, metrics, drain.

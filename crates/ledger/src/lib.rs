@@ -1,0 +1,1 @@
+//! Incidents, decisions, attempts: the durable memory of the alert bot.

@@ -1,0 +1,1 @@
+//! Policy and decision: what may be done about an alert, and why.

@@ -1,0 +1,1 @@
+//! systemd's manager over D-Bus: facts, jobs, changes.

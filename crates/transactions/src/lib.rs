@@ -1,0 +1,1 @@
+//! The demo's domain: transactions and their durable store.

@@ -1,0 +1,1 @@
+//! The alert bot: bounded, proven, recorded repairs through systemd.

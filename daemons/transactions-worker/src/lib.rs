@@ -1,0 +1,1 @@
+//! Workers that insert and settle transactions.

@@ -1,0 +1,1 @@
+//! Resources of every systemd unit as Prometheus metrics.

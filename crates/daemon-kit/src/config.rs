@@ -46,7 +46,7 @@ impl ConfigError {
         Self::Invalid {
             path: path.into(),
             key: key.into(),
-            message: message.to_string(),
+            message: message.into(),
         }
     }
 }

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Checks the very rules and routes that a deployment installs.
+
+Renders the templates of this directory with the variables of the Ansible roles,
+once per profile, and runs Prometheus' and Alertmanager's own checkers on what
+comes out: syntax, rule tests, the configuration of both, and a table of routes.
+
+    prometheus/check.py --tools DIRECTORY_WITH_PROMTOOL_AND_AMTOOL
+
+Needs Jinja2 and PyYAML, which ansible-core brings. Exit status 1 when a check fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import jinja2
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROLES = HERE.parent / "ansible" / "roles"
+ROLES_WITH_VARIABLES = ("stack", "transactions", "prometheus", "alertmanager")
+PROFILES = ("production", "demo")
+
+# What an inventory adds where people shall be told; `{}` is a host where nobody is.
+RECEIVER_SETTINGS: dict[str, dict[str, object]] = {
+    "silent": {},
+    "everything": {
+        "alertmanager_slack_api_url": "https://hooks.slack.example/x",
+        "alertmanager_smtp_smarthost": "mail.example:587",
+        "alertmanager_smtp_to": "people@example",
+        "alertmanager_smtp_auth_username": "alertmanager",
+        "alertmanager_people_webhook_url": "http://127.0.0.1:9999/page",
+    },
+}
+
+
+class CheckFailed(Exception):
+    """One of the checkers said no; the message is what it printed."""
+
+
+def environment(**delimiters: str) -> jinja2.Environment:
+    """Jinja as Ansible's template module sets it up."""
+    env = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, **delimiters
+    )
+    env.filters["to_json"] = json.dumps
+    env.filters["bool"] = lambda value: str(value).lower() in ("true", "yes", "1")
+    return env
+
+
+CONFIGURATION = environment()
+# Alert texts are Go templates with {{ }} of their own, hence other delimiters.
+RULES = environment(variable_start_string="<<", variable_end_string=">>")
+
+
+def role_variables(profile: str, overrides: dict[str, object]) -> dict[str, object]:
+    """The roles' defaults for a profile, with references among them resolved.
+
+    A default that needs what only a deployment knows is left out, so that a
+    template which uses it fails here by name.
+    """
+    variables: dict[str, object] = {"inventory_hostname": "check"}
+    for role in ROLES_WITH_VARIABLES:
+        variables |= yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text())
+    variables |= {"stack_profile": profile} | overrides
+    pending = {name: text for name, text in variables.items() if isinstance(text, str) and "{{" in text}
+    for name in pending:
+        del variables[name]
+    while pending:
+        resolved = {}
+        for name, text in pending.items():
+            try:
+                resolved[name] = CONFIGURATION.from_string(text).render(variables)
+            except jinja2.UndefinedError:
+                continue
+        if not resolved:
+            break
+        variables |= resolved
+        pending = {name: text for name, text in pending.items() if name not in resolved}
+    return variables
+
+
+def render(env: jinja2.Environment, template: Path, variables: dict[str, object], target: Path) -> Path:
+    """Writes one rendered template; an unknown variable is named with its file."""
+    try:
+        text = env.from_string(template.read_text()).render(variables)
+    except jinja2.UndefinedError as error:
+        raise CheckFailed(f"{template.relative_to(HERE.parent)}: {error}") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+    return target
+
+
+def run(*command: str | Path) -> str:
+    """Runs a checker and returns what it printed."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        printed = "\n".join(part for part in (done.stdout.strip(), done.stderr.strip()) if part)
+        raise CheckFailed(f"$ {' '.join(str(word) for word in command)}\n{printed}")
+    return done.stdout
+
+
+def check_rules(tools: Path, profile: str, directory: Path) -> None:
+    """Renders and checks the rules, then runs the rule tests written for the profile."""
+    variables = role_variables(profile, {})
+    rules = [
+        render(RULES, template, variables, directory / "rules" / template.stem)
+        for template in sorted((HERE / "rules").glob("*.yml.j2"))
+    ]
+    run(tools / "promtool", "check", "rules", *rules)
+    configuration = render(CONFIGURATION, HERE / "prometheus.yml.j2", variables, directory / "prometheus.yml")
+    run(tools / "promtool", "check", "config", "--syntax-only", configuration)
+    # The tests name their rules by a relative path: ../../rules/FILE.yml.
+    tests = directory / "rules-tests" / profile
+    shutil.copytree(HERE / "rules-tests" / profile, tests)
+    files = sorted(tests.glob("*.yml"))
+    run(tools / "promtool", "test", "rules", *files)
+    print(f"{profile}: {len(rules)} rule files, {len(files)} test files")
+
+
+def check_routes(tools: Path, profile: str, settings: str, directory: Path) -> None:
+    """Checks one rendered alertmanager.yml and where it sends each alert of the table."""
+    variables = role_variables(profile, RECEIVER_SETTINGS[settings])
+    template = HERE / "alertmanager" / "alertmanager.yml.j2"
+    configuration = render(CONFIGURATION, template, variables, directory / f"alertmanager-{settings}.yml")
+    run(tools / "amtool", "check-config", configuration)
+    table = yaml.safe_load((HERE / "rules-tests" / "routes.yml").read_text())
+    for case in table:
+        labels = [f"{name}={value}" for name, value in case["labels"].items()]
+        command = (tools / "amtool", "config", "routes", "test", f"--config.file={configuration}", *labels)
+        receivers = run(*command).strip().split(",")
+        if receivers != case["receivers"]:
+            raise CheckFailed(f"routes.yml: {labels} goes to {receivers}, not to {case['receivers']}")
+    print(f"{profile}, receivers {settings}: {len(table)} routes")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tools", type=Path, required=True, help="directory with promtool and amtool")
+    tools = parser.parse_args().tools
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            for profile in PROFILES:
+                check_rules(tools, profile, Path(scratch) / profile)
+                for settings in RECEIVER_SETTINGS:
+                    check_routes(tools, profile, settings, Path(scratch) / profile)
+        except CheckFailed as failure:
+            print(failure, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

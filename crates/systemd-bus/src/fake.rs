@@ -1,0 +1,1 @@
+//! A systemd on a bus of its own, for tests.

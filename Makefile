@@ -1,0 +1,46 @@
+# The front door. Every target works on a bare Debian 12 or 13 with git, make
+# and a Rust toolchain, as root or as a user with sudo.
+#
+#   NAME=demo     which host (several can be up, on other ports)
+#   CMD='…'       what `make shell` runs instead of a shell
+#   UNIT=…        whose journal `make logs` shows
+
+NAME ?= demo
+host := host/run.sh --name $(NAME)
+
+.PHONY: help up down status shell logs deb test lint clean distclean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## Bring the whole stack up on a real systemd and print where it answers
+	@$(host) up
+
+down: ## End it; nothing of it keeps running
+	@$(host) down
+
+status: ## Show each service's state, address and health
+	@$(host) status
+
+# CMD comes through the environment, so that its quotes survive.
+shell: export COMMAND := $(value CMD)
+shell: ## Open a root shell in the host, or run CMD there
+	@$(host) shell $(if $(value CMD),--command "$$COMMAND")
+
+logs: ## Follow the journal of the stack, or of UNIT
+	@$(host) logs $(addprefix --unit=,$(UNIT))
+
+deb: ## Build the .deb packages into target/debian
+	@$(host) deb
+
+test: ## Check everything, up to breaking a real host and watching it heal
+	@$(host) test
+
+lint: ## Check formatting, lints, rules, playbook and unit files
+	@$(host) lint
+
+clean: ## End every host and remove its files
+	@$(host) clean
+
+distclean: ## Remove the caches and the virtual environment as well
+	@$(host) distclean

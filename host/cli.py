@@ -1,0 +1,179 @@
+"""The tool's command line: one function per command, each a few lines long."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+
+from host import guest, health, lock, network, packages, preflight, teardown, tree
+from host import deploy as deploy_step
+from host import up as up_steps
+from host.errors import StepError
+from host.processes import leader_pid
+from host.report import THINGS_TO_TRY, Progress, failure, table
+from host.settings import (
+    CACHE_DIRECTORY,
+    DEFAULT_HOST,
+    DEFAULT_SUITE,
+    FORWARDED_PORTS,
+    SERVICES,
+    STATE_DIRECTORY,
+    SUITES,
+    Host,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command and returns the exit status."""
+    options = _parser().parse_args(arguments)
+    host = Host(options.name)
+    try:
+        status: int = options.run(host, options)
+        return status
+    except StepError as error:
+        print(failure(error, host), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; `make down` ends what was started", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="host", description=__doc__.splitlines()[0])
+    parser.add_argument("--name", default=DEFAULT_HOST, help="the host (default: %(default)s)")
+    parser.add_argument(
+        "--suite", default=DEFAULT_SUITE, choices=SUITES, help="its Debian (default: %(default)s)"
+    )
+    parser.add_argument("--mirror", help="Debian mirror to build the tree from")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=function)
+        return command
+
+    add("up", _up, "bring everything up")
+    add("down", _down, "end everything")
+    add("status", _status, "show the services")
+    shell = add("shell", _shell, "open a root shell in the host")
+    shell.add_argument("--command", help="run this instead and pass its status on")
+    logs = add("logs", _logs, "follow the journal")
+    logs.add_argument("--unit", action="append", help="of these units only")
+    add("boot", _boot, "boot a bare host, on free ports unless it is the default one")
+    deploy = add("deploy", _deploy, "run the playbook against a host that is up")
+    deploy.add_argument("--extra-vars", action="append", default=[], metavar="NAME=VALUE")
+    add("leader", _leader, "print the process id of the host's PID 1")
+    add("preflight", _preflight, "say what is in the way of `up`")
+    add("deb", _deb, "build the .deb packages")
+    add("tools", _tools, "print the folder that holds promtool and amtool")
+    add("clean", _clean, "end every host and remove its files")
+    add("distclean", _distclean, "remove the caches as well")
+    return parser
+
+
+def _base(options: argparse.Namespace) -> tree.Base:
+    return tree.Base(options.suite, options.mirror)
+
+
+def _up(host: Host, options: argparse.Namespace) -> int:
+    progress = Progress()
+    survey = up_steps.up(host, _base(options), progress)
+    print(f"\nhost {host.name} is up after {progress.total():.0f} s\n")
+    print(table(survey))
+    print(f"\n{THINGS_TO_TRY}", end="")
+    return 0
+
+
+def _down(host: Host, _options: argparse.Namespace) -> int:
+    with lock.exclusive(host, evict=True):
+        teardown.stop(host, gracefully=True)
+    print(f"host {host.name} is down; its files stay in {host.directory} (`make clean`)")
+    return 0
+
+
+def _status(host: Host, _options: argparse.Namespace) -> int:
+    if leader_pid(host) is None:
+        print(f"host {host.name} is down; start it with `make up`")
+        return 1
+    survey = health.survey(host)
+    print(table(survey))
+    return 0 if all(entry.acceptable for entry in survey) else 1
+
+
+def _shell(host: Host, options: argparse.Namespace) -> int:
+    return guest.shell(host, options.command, os.environ.get("TERM", "dumb"))
+
+
+def _logs(host: Host, options: argparse.Namespace) -> int:
+    units = options.unit or [service.unit for service in SERVICES]
+    follow = ["--follow"] if sys.stdout.isatty() else ["--no-pager"]
+    command = ["journalctl", "--lines=200", *follow, *(f"--unit={unit}" for unit in units)]
+    return subprocess.run(guest.enter_command(host, command), check=False).returncode
+
+
+def _boot(host: Host, options: argparse.Namespace) -> int:
+    if host.name == DEFAULT_HOST:
+        forwards = {port: port for port in FORWARDED_PORTS}
+    else:
+        forwards = {network.free_port(): port for port in FORWARDED_PORTS}
+    if leader_pid(host) is not None:
+        forwards = network.forwarded(host)
+    with lock.exclusive(host):
+        up_steps.start(host, _base(options), forwards, Progress())
+    for outer, inner in network.forwarded(host).items():
+        print(f"  127.0.0.1:{outer} -> {inner}")
+    return 0
+
+
+def _deploy(host: Host, options: argparse.Namespace) -> int:
+    variables = dict(item.split("=", 1) for item in options.extra_vars)
+    with lock.exclusive(host):
+        recap = deploy_step.deploy(host, variables=variables, on_line=print)
+    print(f"{recap.ok} tasks ok, {recap.changed} changed")
+    return 0
+
+
+def _leader(host: Host, _options: argparse.Namespace) -> int:
+    leader = leader_pid(host)
+    if leader is None:
+        raise StepError(f"host {host.name} is not up; start it with `make up`")
+    print(leader)
+    return 0
+
+
+def _preflight(host: Host, _options: argparse.Namespace) -> int:
+    preflight.check(host)
+    print("ready for `make up`")
+    return 0
+
+
+def _deb(_host: Host, _options: argparse.Namespace) -> int:
+    up_steps.pack(Progress())
+    return 0
+
+
+def _tools(_host: Host, options: argparse.Namespace) -> int:
+    base = _base(options)
+    tree.ensure_base(base, packages.log("mmdebstrap"), lambda line: None)
+    print(base.tools)
+    return 0
+
+
+def _clean(_host: Host, _options: argparse.Namespace) -> int:
+    if STATE_DIRECTORY.is_dir():
+        for directory in sorted(STATE_DIRECTORY.iterdir()):
+            host = Host(directory.name)
+            with lock.exclusive(host, evict=True):
+                teardown.destroy(host)
+            print(f"host {host.name} is gone")
+    return 0
+
+
+def _distclean(host: Host, options: argparse.Namespace) -> int:
+    _clean(host, options)
+    for directory in (CACHE_DIRECTORY, STATE_DIRECTORY, packages.VENV):
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0

@@ -1,0 +1,91 @@
+"""Whether every part of a deployed stack is active and answers, seen from this machine."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+from host import guest, network
+from host.processes import wait_until
+from host.settings import FORWARD_ADDRESS, SERVICES, Host, Service
+
+HEALTHY_SECONDS = 90.0
+PROBE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """One service's state now."""
+
+    service: Service
+    unit_state: str
+    url: str | None
+    answer: str
+    healthy: bool
+    installed: bool
+
+    @property
+    def acceptable(self) -> bool:
+        """Healthy, or left out because it is optional and was not installed."""
+        return self.healthy or (self.service.optional and not self.installed)
+
+
+def survey(host: Host) -> list[Health]:
+    """Returns the state of every service of the stack on `host`."""
+    outer_ports = {inner: outer for outer, inner in network.forwarded(host).items()}
+    states = _unit_states(host)
+    return [_inspect(service, states.get(service.unit, {}), outer_ports) for service in SERVICES]
+
+
+def wait_until_healthy(host: Host) -> list[Health]:
+    """Waits until every service is healthy; returns the last survey either way."""
+    last: list[Health] = []
+
+    def all_acceptable() -> bool:
+        nonlocal last
+        last = survey(host)
+        return all(health.acceptable for health in last)
+
+    wait_until(all_acceptable, HEALTHY_SECONDS)
+    return last
+
+
+def _unit_states(host: Host) -> dict[str, dict[str, str]]:
+    """Returns Id → properties for the units of all services, in one call."""
+    units = [service.unit for service in SERVICES]
+    output = guest.run(
+        host, ["systemctl", "show", "--property=Id,LoadState,ActiveState,SubState", *units]
+    ).stdout
+    states = {}
+    for block in output.strip().split("\n\n"):
+        properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" in properties:
+            states[properties["Id"]] = properties
+    return states
+
+
+def _inspect(service: Service, state: dict[str, str], outer_ports: dict[int, int]) -> Health:
+    installed = state.get("LoadState") == "loaded"
+    unit_state = state.get("ActiveState", "unknown") if installed else "not installed"
+    active = unit_state == "active"
+    outer = outer_ports.get(service.port) if service.port is not None else None
+    if outer is None:
+        return Health(service, unit_state, None, "", active and service.port is None, installed)
+    url = f"http://localhost:{outer}"
+    answer, well = _probe(f"http://{FORWARD_ADDRESS}:{outer}{service.health_path}")
+    shown = answer if installed else "not installed"
+    return Health(service, unit_state, url, shown, active and well, installed)
+
+
+def _probe(url: str) -> tuple[str, bool]:
+    started = time.monotonic()
+    try:
+        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as response:
+            milliseconds = (time.monotonic() - started) * 1000
+            return f"{response.status} in {milliseconds:.0f} ms", True
+    except urllib.error.HTTPError as error:
+        return str(error.code), False
+    except OSError as error:
+        return f"no answer ({getattr(error, 'reason', error)})", False

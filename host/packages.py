@@ -1,0 +1,95 @@
+"""Installs what is missing: Debian packages, cargo subcommands, the virtual environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from host import preflight, run
+from host.errors import StepError
+from host.settings import REPOSITORY
+
+VENV = REPOSITORY / ".venv"
+LOGS = REPOSITORY / "target" / "logs"
+
+DEPLOY_REQUIREMENTS = (REPOSITORY / "requirements" / "deploy.txt",)
+TEST_REQUIREMENTS = (*DEPLOY_REQUIREMENTS, REPOSITORY / "requirements" / "dev.txt")
+
+OnLine = Callable[[str], None]
+
+
+def cargo_environment() -> dict[str, str]:
+    """Returns PATH with cargo's own folder, where rustup and `cargo install` put programs."""
+    return {"PATH": f"{os.environ['PATH']}:{run.User.calling().home}/.cargo/bin"}
+
+
+def log(step: str) -> Path:
+    """Returns the log of a step that belongs to the checkout and to no host."""
+    user = run.User.calling()
+    for folder in (LOGS.parent, LOGS):
+        if not folder.exists():
+            folder.mkdir()
+            os.chown(folder, user.uid, user.gid)
+    return LOGS / f"{step}.log"
+
+
+def install_debian_packages(on_line: OnLine) -> list[str]:
+    """Installs the Debian packages that are missing and returns their names."""
+    missing = preflight.missing_packages()
+    if not missing:
+        return []
+    if shutil.which("apt-get") is None:
+        raise StepError(f"no apt-get here; install what these Debian packages hold: {missing}")
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update"],
+        ["apt-get", "install", "--yes", "--no-install-recommends", *missing],
+    ):
+        run.logged(
+            command, log("apt"), what=" ".join(command[:2]), environment=environment, on_line=on_line
+        )
+    return missing
+
+
+def install_cargo_command(name: str, version: str, on_line: OnLine) -> bool:
+    """Installs a cargo subcommand where there is none; returns whether it had to."""
+    environment = cargo_environment()
+    if shutil.which(name, path=environment["PATH"]) is not None:
+        return False
+    run.logged(
+        ["cargo", "install", "--locked", "--version", version, name],
+        log(name),
+        what=f"cargo install {name}",
+        user=run.User.calling(),
+        environment=environment,
+        on_line=on_line,
+    )
+    return True
+
+
+def ensure_venv(requirements: tuple[Path, ...], on_line: OnLine) -> bool:
+    """Makes `.venv` hold what the files of pinned versions say; returns whether it had to."""
+    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in requirements)).hexdigest()
+    stamp = VENV / "requirements.sha256"
+    if stamp.exists() and wanted in stamp.read_text().split():
+        return False
+    user = run.User.calling()
+    commands = [
+        [str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check"]
+        + [f"--requirement={file}" for file in requirements]
+    ]
+    if not (VENV / "bin/python").exists():
+        commands.insert(0, ["python3", "-m", "venv", str(VENV)])
+    for command in commands:
+        run.logged(command, log("venv"), what="setting up .venv", user=user, on_line=on_line)
+    known = stamp.read_text().split() if stamp.exists() else []
+    # The test requirements contain the deploy ones, so one stamp may answer for both.
+    smaller = hashlib.sha256(
+        b"".join(file.read_bytes() for file in DEPLOY_REQUIREMENTS)
+    ).hexdigest()
+    stamp.write_text("\n".join({*known, wanted, smaller}) + "\n")
+    os.chown(stamp, user.uid, user.gid)
+    return True

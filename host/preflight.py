@@ -1,0 +1,102 @@
+"""What must be true before anything is changed, all of it said at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from dataclasses import dataclass
+
+from host import ports
+from host.errors import StepError
+from host.processes import of_host
+from host.settings import FORWARDED_PORTS, REPOSITORY, Host
+
+RUST_HINT = (
+    "Debian's own is too old; install the current one with rustup:\n"
+    "      sudo apt-get install rustup && rustup default stable      (Debian 13)\n"
+    "      see https://rustup.rs                                     (Debian 12)"
+)
+
+# Folders that rustup and cargo install into, searched besides PATH.
+CARGO_HOME = os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that the tool calls, and the Debian package that brings it."""
+
+    program: str
+    package: str
+
+
+RUN_TOOLS = (
+    Tool("systemd-nspawn", "systemd-container"),
+    Tool("mmdebstrap", "mmdebstrap"),
+    Tool("slirp4netns", "slirp4netns"),
+    Tool("nsenter", "util-linux"),
+    Tool("dpkg-deb", "dpkg"),
+)
+BUILD_TOOLS = (
+    Tool("cc", "gcc"),
+    Tool("make", "make"),
+    Tool("pkg-config", "pkg-config"),
+)
+
+
+def missing_packages() -> list[str]:
+    """Returns the Debian packages that are not installed and have to be."""
+    packages = [
+        tool.package for tool in (*RUN_TOOLS, *BUILD_TOOLS) if shutil.which(tool.program) is None
+    ]
+    if not os.path.exists("/usr/include/stdlib.h"):
+        packages.append("libc6-dev")
+    if not os.path.exists("/usr/share/keyrings/debian-archive-keyring.gpg"):
+        packages.append("debian-archive-keyring")
+    # Debian splits ensurepip, which makes virtual environments, out of python3.
+    if subprocess.run(["python3", "-c", "import ensurepip"], stderr=subprocess.DEVNULL, check=False).returncode:
+        packages.append("python3-venv")
+    return packages
+
+
+def check(host: Host, *, forwards: tuple[int, ...] = FORWARDED_PORTS) -> None:
+    """Checks the machine for `host`.
+
+    # Errors
+    `StepError` that lists everything in the way, each with what to do.
+    """
+    problems = [*_rust_problems(), *_port_problems(host, forwards), *_privilege_problems()]
+    if problems:
+        raise StepError("this machine is not ready:\n" + "\n".join(f"  - {it}" for it in problems))
+
+
+def _rust_problems() -> list[str]:
+    least = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["workspace"]["package"][
+        "rust-version"
+    ]
+    path = f"{os.environ.get('PATH', '')}:{CARGO_HOME}/bin"
+    rustc = shutil.which("rustc", path=path)
+    if rustc is None:
+        return [f"no Rust compiler; at least {least} is needed. {RUST_HINT}"]
+    answer = subprocess.run([rustc, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"(\d+)\.(\d+)", answer.stdout)
+    if found is None:
+        return [f"`{rustc} --version` failed: {answer.stderr.strip()}"]
+    if tuple(map(int, found.groups())) < tuple(map(int, least.split("."))):
+        return [f"Rust {found[0]} is older than {least}. {RUST_HINT}"]
+    return []
+
+
+def _port_problems(host: Host, forwards: tuple[int, ...]) -> list[str]:
+    holders = ports.taken(forwards, ignore=of_host(host))
+    return [f"{holder}; stop it first" for holder in holders]
+
+
+def _privilege_problems() -> list[str]:
+    if os.geteuid() == 0:
+        return []
+    missing = missing_packages()
+    install = f" (and to run: apt-get install {' '.join(missing)})" if missing else ""
+    return [f"root is needed to boot a host{install}; run as root, or install sudo"]

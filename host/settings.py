@@ -1,0 +1,111 @@
+"""Names, paths, ports and limits of a host: the one place that knows them."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+STATE_DIRECTORY = Path("/var/lib/observability-stack/hosts")
+CACHE_DIRECTORY = Path("/var/cache/observability-stack")
+RUNTIME_DIRECTORY = Path("/run/observability-stack")
+
+DEFAULT_HOST = "demo"
+DEFAULT_SUITE = "trixie"
+SUITES = ("trixie", "bookworm")
+
+# In the environment of every process that the tool starts for a host, so that
+# a later call finds them all, even when the call that started them was killed.
+HOST_MARKER = "OBSERVABILITY_STACK_HOST"
+
+# slirp4netns gives every guest the same addresses in a network of its own.
+GUEST_ADDRESS = "10.0.2.100"
+GUEST_NAMESERVER = "10.0.2.3"
+FORWARD_ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One part of the deployed stack: what must be active, and where it answers."""
+
+    name: str
+    unit: str
+    port: int | None = None
+    health_path: str = "/health"
+    optional: bool = False
+
+
+SERVICES = (
+    Service("transactions-api", "transactions-api.service", 8000),
+    Service("alert-bot", "alert-bot.service", 5001),
+    Service("prometheus", "prometheus.service", 9090, "/-/ready"),
+    Service("alertmanager", "prometheus-alertmanager.service", 9093, "/-/ready"),
+    # Grafana comes from its vendor's repository, which may be out of reach.
+    Service("grafana", "grafana-server.service", 3000, "/api/health", optional=True),
+    Service("transactions-worker@1", "transactions-worker@1.service"),
+    # Its service starts with the first scrape; the socket is what must be there.
+    Service("unit-exporter", "unit-exporter.socket"),
+    Service("node-exporter", "prometheus-node-exporter.service"),
+    Service("blackbox-exporter", "prometheus-blackbox-exporter.service"),
+)
+
+FORWARDED_PORTS = tuple(service.port for service in SERVICES if service.port is not None)
+
+DAEMONS = ("transactions-api", "transactions-worker", "alert-bot", "unit-exporter")
+
+_HOST_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host and where its parts lie; the name is also its hostname."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _HOST_NAME.fullmatch(self.name):
+            raise ValueError(
+                f"host name {self.name!r}: use at most 32 of a-z, 0-9 and '-', a letter first"
+            )
+
+    @property
+    def directory(self) -> Path:
+        return STATE_DIRECTORY / self.name
+
+    @property
+    def tree(self) -> Path:
+        return self.directory / "tree"
+
+    @property
+    def lock(self) -> Path:
+        return RUNTIME_DIRECTORY / f"{self.name}.lock"
+
+    @property
+    def network_socket(self) -> Path:
+        return RUNTIME_DIRECTORY / f"{self.name}.network"
+
+    @property
+    def machine_unit(self) -> str:
+        return f"observability-stack-{self.name}.service"
+
+    @property
+    def network_unit(self) -> str:
+        return f"observability-stack-{self.name}-network.service"
+
+    @property
+    def marker(self) -> dict[str, str]:
+        return {HOST_MARKER: self.name}
+
+    def log(self, step: str) -> Path:
+        """Returns the file that takes the output of `step`; its folder exists afterwards."""
+        folder = self.directory / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{step}.log"
+
+
+def child_environment(host: Host | None = None) -> dict[str, str]:
+    """Returns this process's environment, marked as work for `host`."""
+    return {**os.environ, **(host.marker if host else {})}

@@ -1,0 +1,85 @@
+//! What can go wrong while a store works, and while it is opened.
+
+use std::path::PathBuf;
+
+/// Why a store did not do what it was asked. Nothing was acknowledged; a write may still have
+/// happened where the reason is [`Unavailable`](Self::Unavailable).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// More is asked than the store can do; the queue is bounded so that waiting stays short.
+    #[error("the store's queue is full")]
+    Overloaded,
+    /// Another process kept the write lock for too long.
+    #[error("another process holds the store's write lock")]
+    Busy,
+    /// No space, or no quota.
+    #[error("the store's disk is full")]
+    DiskFull,
+    /// The file system or the engine failed.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be understood.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The store was closed by this process.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether the same request may succeed later without anybody's repair.
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, Self::Damaged(_) | Self::Closed)
+    }
+
+    /// One word for metric labels.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::Busy => "busy",
+            Self::DiskFull => "disk_full",
+            Self::Unavailable(_) => "unavailable",
+            Self::Damaged(_) => "damaged",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is a database of something else.
+    #[error("{path} is a database of another application (application_id {found:#x})", path = path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// What its header says.
+        found: i32,
+    },
+    /// A later version of this program wrote it.
+    #[error("{path} has schema version {found}, this program knows up to {known}; install the newer one", path = path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: usize,
+        /// The latest version known.
+        known: usize,
+    },
+    /// The integrity check found something.
+    #[error("{path} fails its integrity check ({finding}); restore a backup", path = path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// The first finding.
+        finding: String,
+    },
+    /// The engine could not open it.
+    #[error("cannot open {path}", path = path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// The engine's reason.
+        source: StoreError,
+    },
+}

@@ -1,0 +1,119 @@
+//! The store's test suite on SQLite, and what only SQLite has: a file that others open too.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as the tests do"
+)]
+
+mod suite;
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use transactions::store::{OpenError, Store, StoreHooks, StoreLocation};
+
+struct Fixture {
+    directory: TempDir,
+}
+
+impl suite::Engine for Fixture {
+    async fn open(&self) -> Store {
+        open(&self.directory).await.unwrap()
+    }
+}
+
+fn location(directory: &TempDir) -> StoreLocation {
+    StoreLocation::Sqlite(directory.path().join("transactions.db"))
+}
+
+async fn open(directory: &TempDir) -> Result<Store, OpenError> {
+    Store::open(&location(directory), StoreHooks::default()).await
+}
+
+fn fixture() -> Arc<Fixture> {
+    Arc::new(Fixture {
+        directory: tempfile::tempdir().unwrap(),
+    })
+}
+
+suite::cases!(fixture());
+
+fn raw(directory: &TempDir) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.path().join("transactions.db")).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_of_another_application_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    raw(&directory)
+        .execute_batch("PRAGMA application_id = 7; CREATE TABLE t (x)")
+        .unwrap();
+    let error = open(&directory).await.err().unwrap();
+    assert!(
+        matches!(error, OpenError::NotOurs { found: 7, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    open(&directory).await.unwrap().close().await;
+    raw(&directory)
+        .execute_batch("PRAGMA user_version = 99")
+        .unwrap();
+    let error = open(&directory).await.err().unwrap();
+    assert!(
+        matches!(error, OpenError::TooNew { found: 99, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await.unwrap();
+    for _ in 0..200 {
+        store.insert(suite::new("1.00", None)).await.unwrap();
+    }
+    store.close().await;
+    let path = directory.path().join("transactions.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = 4096;
+    for page_of_rows in bytes.chunks_mut(page).skip(2) {
+        page_of_rows[..8].fill(0xee);
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let error = open(&directory).await.err().unwrap();
+    assert!(
+        matches!(error, OpenError::Failed { .. } | OpenError::Store { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_write_lock_held_by_another_process_is_busy_and_then_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await.unwrap();
+    let other = raw(&directory);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.insert(suite::new("1.00", None)).await;
+    assert_eq!(refused, Err(transactions::store::StoreError::Busy));
+    assert!(
+        store.counts().await.is_ok(),
+        "reads do not wait for a writer"
+    );
+    other.execute_batch("ROLLBACK").unwrap();
+    store.insert(suite::new("1.00", None)).await.unwrap();
+    assert_eq!(store.counts().await.unwrap().pending, 1);
+}
+
+#[tokio::test]
+async fn the_file_has_a_write_ahead_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let _store = open(&directory).await.unwrap();
+    let mode: String = raw(&directory)
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "wal");
+}

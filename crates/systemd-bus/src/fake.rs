@@ -1,1 +1,0 @@
-//! A systemd on a bus of its own, for tests.

@@ -19,7 +19,7 @@ OnLine = Callable[[str], None]
 def compile_daemons(on_line: OnLine) -> None:
     """Compiles every daemon in release mode, as the calling user."""
     daemons = [f"--package={daemon}" for daemon in DAEMONS]
-    _cargo(["build", "--release", "--locked", *daemons], "build", on_line)
+    cargo(["build", "--release", "--locked", *daemons], "build", on_line)
 
 
 def pack_daemons(on_line: OnLine) -> list[str]:
@@ -31,11 +31,12 @@ def pack_daemons(on_line: OnLine) -> list[str]:
         for old in DEBS.glob(f"{daemon}_*.deb"):
             old.unlink()
         command = ["deb", "--no-build", "--locked", f"--package={daemon}"]
-        _cargo(command, f"deb-{daemon}", on_line)
+        cargo(command, f"deb-{daemon}", on_line)
     return stale
 
 
-def _cargo(arguments: list[str], step: str, on_line: OnLine) -> None:
+def cargo(arguments: list[str], step: str, on_line: OnLine) -> None:
+    """Runs cargo in the workspace as the calling user."""
     run.logged(
         ["cargo", *arguments],
         packages.log(step),

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from host import guest, health, lock, network, packages, preflight, teardown, tree
+from host import checks, guest, health, lock, network, packages, preflight, teardown, tree
 from host import deploy as deploy_step
 from host import up as up_steps
 from host.errors import StepError
@@ -18,7 +18,6 @@ from host.settings import (
     CACHE_DIRECTORY,
     DEFAULT_HOST,
     DEFAULT_SUITE,
-    FORWARDED_PORTS,
     SERVICES,
     STATE_DIRECTORY,
     SUITES,
@@ -62,12 +61,17 @@ def _parser() -> argparse.ArgumentParser:
     shell.add_argument("--command", help="run this instead and pass its status on")
     logs = add("logs", _logs, "follow the journal")
     logs.add_argument("--unit", action="append", help="of these units only")
-    add("boot", _boot, "boot a bare host, on free ports unless it is the default one")
+    add("boot", _boot, "boot a bare host and stop there")
     deploy = add("deploy", _deploy, "run the playbook against a host that is up")
     deploy.add_argument("--extra-vars", action="append", default=[], metavar="NAME=VALUE")
     add("leader", _leader, "print the process id of the host's PID 1")
     add("preflight", _preflight, "say what is in the way of `up`")
     add("deb", _deb, "build the .deb packages")
+    add("lint", _lint, "check everything that needs no host")
+    test = add("test", _test, "check everything, the machine tests last")
+    test.add_argument("pytest_arguments", nargs="*", help="for pytest, after --")
+    machine = add("machine-test", _machine_test, "run the machine tests alone")
+    machine.add_argument("pytest_arguments", nargs="*", help="for pytest, after --")
     add("tools", _tools, "print the folder that holds promtool and amtool")
     add("clean", _clean, "end every host and remove its files")
     add("distclean", _distclean, "remove the caches as well")
@@ -115,13 +119,9 @@ def _logs(host: Host, options: argparse.Namespace) -> int:
 
 
 def _boot(host: Host, options: argparse.Namespace) -> int:
-    if host.name == DEFAULT_HOST:
-        forwards = {port: port for port in FORWARDED_PORTS}
-    else:
-        forwards = {network.free_port(): port for port in FORWARDED_PORTS}
-    if leader_pid(host) is not None:
-        forwards = network.forwarded(host)
     with lock.exclusive(host):
+        forwards = network.wanted_forwards(host)
+        preflight.check(host, forwards)
         up_steps.start(host, _base(options), forwards, Progress())
     for outer, inner in network.forwarded(host).items():
         print(f"  127.0.0.1:{outer} -> {inner}")
@@ -145,7 +145,7 @@ def _leader(host: Host, _options: argparse.Namespace) -> int:
 
 
 def _preflight(host: Host, _options: argparse.Namespace) -> int:
-    preflight.check(host)
+    preflight.check(host, network.wanted_forwards(host))
     print("ready for `make up`")
     return 0
 
@@ -153,6 +153,19 @@ def _preflight(host: Host, _options: argparse.Namespace) -> int:
 def _deb(_host: Host, _options: argparse.Namespace) -> int:
     up_steps.pack(Progress())
     return 0
+
+
+def _lint(_host: Host, options: argparse.Namespace) -> int:
+    checks.lint(_base(options), Progress())
+    return 0
+
+
+def _test(_host: Host, options: argparse.Namespace) -> int:
+    return checks.test(_base(options), Progress(), options.pytest_arguments)
+
+
+def _machine_test(_host: Host, options: argparse.Namespace) -> int:
+    return checks.machine_tests(options.pytest_arguments)
 
 
 def _tools(_host: Host, options: argparse.Namespace) -> int:

@@ -15,7 +15,13 @@ from typing import Any
 from host import launch
 from host.errors import StepError
 from host.processes import leader_pid, wait_until
-from host.settings import FORWARD_ADDRESS, GUEST_ADDRESS, Host
+from host.settings import (
+    DEFAULT_HOST,
+    FORWARD_ADDRESS,
+    FORWARDED_PORTS,
+    GUEST_ADDRESS,
+    Host,
+)
 
 READY_SECONDS = 10.0
 # slirp4netns reads one request of at most 4095 bytes.
@@ -64,7 +70,20 @@ def forwarded(host: Host) -> dict[int, int]:
     return {entry["host_port"]: entry["guest_port"] for entry in entries}
 
 
-def free_port() -> int:
+def wanted_forwards(host: Host) -> dict[int, int]:
+    """Returns the forwards that `host` has or should get, this machine's ports → the guest's.
+
+    The default host answers on the ports themselves, any other on free ones.
+    """
+    present = forwarded(host)
+    if present:
+        return present
+    if host.name == DEFAULT_HOST:
+        return {port: port for port in FORWARDED_PORTS}
+    return {_free_port(): port for port in FORWARDED_PORTS}
+
+
+def _free_port() -> int:
     """Returns a port of this machine's loopback address that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind((FORWARD_ADDRESS, 0))

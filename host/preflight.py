@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from host import ports
 from host.errors import StepError
 from host.processes import of_host
-from host.settings import FORWARDED_PORTS, REPOSITORY, Host
+from host.settings import REPOSITORY, Host
 
 RUST_HINT = (
     "Debian's own is too old; install the current one with rustup:\n"
@@ -61,8 +62,8 @@ def missing_packages() -> list[str]:
     return packages
 
 
-def check(host: Host, *, forwards: tuple[int, ...] = FORWARDED_PORTS) -> None:
-    """Checks the machine for `host`.
+def check(host: Host, forwards: Iterable[int]) -> None:
+    """Checks the machine for `host`, which will take the ports `forwards`.
 
     # Errors
     `StepError` that lists everything in the way, each with what to do.
@@ -89,7 +90,7 @@ def _rust_problems() -> list[str]:
     return []
 
 
-def _port_problems(host: Host, forwards: tuple[int, ...]) -> list[str]:
+def _port_problems(host: Host, forwards: Iterable[int]) -> list[str]:
     holders = ports.taken(forwards, ignore=of_host(host))
     return [f"{holder}; stop it first" for holder in holders]
 

@@ -10,7 +10,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 STATE_DIRECTORY = Path("/var/lib/observability-stack/hosts")
-CACHE_DIRECTORY = Path("/var/cache/observability-stack")
+# Trees take about 400 MB each; the variable moves them to another disk.
+CACHE_DIRECTORY = Path(
+    os.environ.get("OBSERVABILITY_STACK_CACHE", "/var/cache/observability-stack")
+)
 RUNTIME_DIRECTORY = Path("/run/observability-stack")
 
 DEFAULT_HOST = "demo"

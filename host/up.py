@@ -13,7 +13,7 @@ from host import boot, build, deploy, health, lock, network, packages, preflight
 from host.errors import StepError
 from host.processes import leader_pid
 from host.report import Progress, journal, table
-from host.settings import FORWARDED_PORTS, Host
+from host.settings import Host
 
 
 def up(host: Host, base: tree.Base, progress: Progress) -> list[health.Health]:
@@ -24,10 +24,11 @@ def up(host: Host, base: tree.Base, progress: Progress) -> list[health.Health]:
     """
     with lock.exclusive(host):
         with progress.step("preflight: ports, Rust, privileges"):
-            preflight.check(host)
+            forwards = network.wanted_forwards(host)
+            preflight.check(host, forwards)
         install(progress)
         pack(progress)
-        start(host, base, {port: port for port in FORWARDED_PORTS}, progress)
+        start(host, base, forwards, progress)
         with progress.step("deploy: ansible/deploy.yml") as on_line:
             recap = deploy.deploy(host, on_line=task_names(on_line))
         with progress.step(f"health ({recap.ok} tasks ok, {recap.changed} changed)"):
@@ -55,7 +56,10 @@ def pack(progress: Progress) -> None:
 def start(
     host: Host, base: tree.Base, forwards: Mapping[int, int], progress: Progress
 ) -> None:
-    """Boots `host` with a network, unless it already runs with both."""
+    """Boots `host` with a network, unless it already runs with both.
+
+    `forwards` maps ports on this machine's loopback address to ports of the guest.
+    """
     with progress.step(f"host: Debian tree ({base.suite})") as on_line:
         tree.ensure_base(base, packages.log("mmdebstrap"), on_line)
         tree.copy_tree(base, host)

@@ -1,0 +1,94 @@
+"""`make lint` and `make test`: every check in order, each a line with its time."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+from host import build, packages, run, tree, up
+from host.report import Progress
+from host.settings import REPOSITORY
+
+# A nextest that knows `--no-tests` and the 2024 edition.
+NEXTEST_VERSION = "0.9.110"
+YAML = ("ansible", "prometheus", "grafana/provisioning")
+
+
+def lint(base: tree.Base, progress: Progress) -> None:
+    """Runs every check that needs no host.
+
+    # Errors
+    `StepError` of the first one that fails.
+    """
+    with progress.step("tools: linters in .venv") as on_line:
+        packages.ensure_venv(packages.TEST_REQUIREMENTS, on_line)
+    _cargo(progress, "cargo fmt --all --check")
+    _cargo(progress, "cargo clippy --workspace --all-targets --locked -- --deny warnings")
+    with progress.step("promtool and amtool from the cached tree") as on_line:
+        tree.ensure_base(base, packages.log("mmdebstrap"), on_line)
+    _python(progress, "rules, routes and their tests", "prometheus/check.py", f"--tools={base.tools}")
+    folders = [folder for folder in YAML if (REPOSITORY / folder).is_dir()]
+    _venv(progress, "yamllint", "yamllint", "--strict", *folders)
+    _venv(progress, "ansible-lint", "ansible-lint", "--offline", "ansible")
+
+
+def test(base: tree.Base, progress: Progress, pytest_arguments: Sequence[str]) -> int:
+    """Runs every check there is; returns the machine tests' exit status.
+
+    # Errors
+    `StepError` of the first step before them that fails.
+    """
+    with progress.step("tools: Debian packages") as on_line:
+        packages.install_debian_packages(on_line)
+    with progress.step("tools: cargo-nextest") as on_line:
+        packages.install_cargo_command("cargo-nextest", NEXTEST_VERSION, on_line)
+    lint(base, progress)
+    with progress.step("cargo nextest: unit, property, process tests") as on_line:
+        build.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"], "nextest", on_line)
+    up.pack(progress)
+    print("  machine tests on a host of their own:", flush=True)
+    status = machine_tests(pytest_arguments)
+    if status == 0:
+        print(f"  all of it took {progress.total():.0f} s")
+    return status
+
+
+def machine_tests(arguments: Sequence[str]) -> int:
+    """Runs the machine tests with their output on the screen; returns pytest's status."""
+    command = [str(packages.VENV / "bin/python"), "-m", "pytest", "tests", *arguments]
+    environment = {"PYTHONPATH": str(REPOSITORY), **packages.cargo_environment()}
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        cwd=REPOSITORY,
+        env={**run.child_environment(), **environment},
+    )
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # The terminal interrupted pytest as well; it takes its hosts down.
+        return process.wait()
+
+
+def _cargo(progress: Progress, command: str) -> None:
+    arguments = command.split()[1:]
+    with progress.step(" ".join(["cargo", *arguments[:2]])) as on_line:
+        build.cargo(arguments, f"cargo-{arguments[0]}", on_line)
+
+
+def _python(progress: Progress, title: str, *arguments: str) -> None:
+    _venv(progress, title, "python", *arguments)
+
+
+def _venv(progress: Progress, title: str, program: str, *arguments: str) -> None:
+    with progress.step(title) as on_line:
+        run.logged(
+            [str(packages.VENV / "bin" / program), *arguments],
+            packages.log(program if program != "python" else "rules"),
+            what=title,
+            user=run.User.calling(),
+            # ansible-lint looks for its helpers beside itself.
+            environment={"PATH": f"{packages.VENV}/bin:{packages.cargo_environment()['PATH']}"},
+            cwd=REPOSITORY,
+            on_line=on_line,
+        )

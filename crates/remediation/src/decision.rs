@@ -1,0 +1,100 @@
+//! What `decide` answers.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::serde::unsigned_duration::friendly::compact;
+use serde::{Deserialize, Serialize};
+use units::UnitName;
+use uuid::Uuid;
+
+use crate::policy::{Proof, RuleName};
+use crate::{Action, Reason};
+
+/// The answer to one trigger at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Carry out this plan now.
+    Act(Plan),
+    /// Nothing needs to be done.
+    Ignore(Reason),
+    /// The rule only observes: this is the plan that it would have carried out.
+    Observe(Plan),
+    /// Something stands against it now; ask again at `retry_at`, or when something changes.
+    Hold {
+        /// What stands against it.
+        reason: Reason,
+        /// When to ask again at the latest.
+        retry_at: Timestamp,
+    },
+    /// It may not be done.
+    Deny(Reason),
+    /// A person has to allow the plan first.
+    AwaitApproval {
+        /// Why a person is asked.
+        reason: Reason,
+        /// What would be done.
+        plan: Plan,
+        /// When the question lapses.
+        expires_at: Timestamp,
+    },
+    /// Leave the unit to people and tell them.
+    Escalate(Reason),
+}
+
+impl Decision {
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Act(plan) => plan.reason,
+            Self::Observe(_) => Reason::ObserveMode,
+            Self::Ignore(reason) | Self::Deny(reason) | Self::Escalate(reason) => *reason,
+            Self::Hold { reason, .. } | Self::AwaitApproval { reason, .. } => *reason,
+        }
+    }
+
+    /// The word of the metric label `decision` and the ledger's column.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Act(_) => "act",
+            Self::Ignore(_) => "ignore",
+            Self::Observe(_) => "observe",
+            Self::Hold { .. } => "hold",
+            Self::Deny(_) => "deny",
+            Self::AwaitApproval { .. } => "await-approval",
+            Self::Escalate(_) => "escalate",
+        }
+    }
+
+    /// The plan that is carried out, waits for approval or is merely observed.
+    pub fn plan(&self) -> Option<&Plan> {
+        match self {
+            Self::Act(plan) | Self::Observe(plan) | Self::AwaitApproval { plan, .. } => Some(plan),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that carrying out one action needs to know. It leaves no choices open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The incident that it belongs to.
+    pub incident: Uuid,
+    /// The rule that allows it.
+    pub rule: RuleName,
+    /// The unit that is repaired, budgeted, locked and proven. For every action but
+    /// [`Action::Runbook`] it is also the unit that systemd is asked to act on.
+    pub unit: UnitName,
+    /// Which rung of the rule's ladder this is, from 0.
+    pub rung: usize,
+    /// What is done.
+    pub action: Action,
+    /// [`Reason::Due`] or [`Reason::NextRung`].
+    pub reason: Reason,
+    /// How long the job may take before its outcome counts as unknown.
+    #[serde(with = "compact::required")]
+    pub job_deadline: Duration,
+    /// How it is shown that the action worked.
+    pub proof: Proof,
+}

@@ -1,0 +1,25 @@
+//! Has something failed that the unit cannot run without? Then that is the one to treat.
+
+use std::time::Duration;
+
+use super::Guard;
+use crate::{Reason, time};
+
+/// The requirement's own repair triggers a new look; this is for when nobody repairs it.
+const REQUIREMENT_RECHECK: Duration = Duration::from_secs(5);
+
+pub(crate) const REQUIREMENT_FAILED: Guard = Guard {
+    claim: "nothing that the unit requires has failed",
+    objection: |case| {
+        let facts = case.situation.unit.as_ref()?;
+        // What the rule resets together with the unit is part of its own repair.
+        let foreign = facts
+            .failed_requirements
+            .iter()
+            .any(|unit| !case.rule.also_reset.contains(unit));
+        foreign.then(|| {
+            let retry_at = time::after(case.now(), REQUIREMENT_RECHECK);
+            case.hold_until(Reason::RequirementFailed, retry_at)
+        })
+    },
+};

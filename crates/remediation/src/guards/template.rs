@@ -1,0 +1,49 @@
+//! What would the plan take down beside its unit? Instances of one template stand in for each
+//! other, so no two of them are interrupted at once.
+
+use units::{ActiveState, UnitFacts};
+
+use super::PlanGuard;
+use crate::case::Case;
+use crate::{Plan, Reason, ladder};
+
+pub(crate) const TEMPLATE_DOWN: PlanGuard = PlanGuard {
+    claim: "no other instance of the template is down or under repair",
+    objection: |case, plan| {
+        let template = plan.unit.template()?;
+        let repaired = case.history.in_flight().any(|action| {
+            action.unit != plan.unit && action.unit.template().as_ref() == Some(&template)
+        });
+        let down = interrupts(case, plan) && others(case, plan).any(is_down);
+        (repaired || down).then(|| case.hold_shortly(Reason::TemplateDown))
+    },
+};
+
+pub(crate) const HEALTHY_MIN: PlanGuard = PlanGuard {
+    claim: "enough other instances stay healthy",
+    objection: |case, plan| {
+        if !interrupts(case, plan) {
+            return None;
+        }
+        let healthy = others(case, plan)
+            .filter(|facts| facts.is_settled_active())
+            .count();
+        (healthy < case.rule.healthy_min).then(|| case.hold_shortly(Reason::HealthyMin))
+    },
+};
+
+/// Whether the plan takes down a unit that runs.
+fn interrupts(case: &Case<'_>, plan: &Plan) -> bool {
+    let mut instances = case.instances();
+    plan.action.is_disruptive()
+        && instances.any(|facts| facts.unit == plan.unit && ladder::is_up(facts))
+}
+
+fn others<'a>(case: &Case<'a>, plan: &Plan) -> impl Iterator<Item = &'a UnitFacts> {
+    case.instances().filter(|facts| facts.unit != plan.unit)
+}
+
+/// Failed, or on its way. One that is plainly `inactive` is not wanted and not missed.
+fn is_down(facts: &UnitFacts) -> bool {
+    facts.active_state == ActiveState::Failed || facts.is_in_transition()
+}

@@ -9,8 +9,8 @@ from host import build, packages, run, tree, up
 from host.report import Progress
 from host.settings import REPOSITORY
 
-# A nextest that knows `--no-tests` and the 2024 edition.
-NEXTEST_VERSION = "0.9.110"
+# Knows `--locked` and the 2024 edition; any newer one is as good.
+NEXTEST_VERSION = "0.9.143"
 YAML = ("ansible", "prometheus", "grafana/provisioning")
 
 

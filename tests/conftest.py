@@ -7,13 +7,26 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from host import teardown
+import slack_sink
+from stack import Stack
+
+from host import deploy, health, network, teardown, tree, up
+from host.errors import StepError
 from host.processes import is_alive
-from host.settings import STATE_DIRECTORY, Host
+from host.report import Progress, failure
+from host.settings import DEFAULT_SUITE, STATE_DIRECTORY, Host
 
 # A test host's name holds its owner's process id, so that a later run can tell
 # the hosts of a killed run from those of one that goes on beside it.
 _PREFIX = "test-"
+
+# What a failed test shows the last lines of.
+JOURNALS = (
+    "transactions-api.service",
+    "alert-bot.service",
+    "prometheus-alertmanager.service",
+    "prometheus.service",
+)
 
 
 def pytest_sessionstart() -> None:
@@ -35,3 +48,44 @@ def bare_host() -> Iterator[Host]:
         yield host
     finally:
         teardown.destroy(host)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A fresh host with the whole stack deployed in the demo profile and healthy.
+
+    People are told through a receiver inside the host, so that pages can be counted.
+    """
+    host = Host(f"{_PREFIX}{os.getpid()}-stack")
+    progress = Progress()
+    try:
+        up.start(host, tree.Base(DEFAULT_SUITE), network.wanted_forwards(host), progress)
+        with progress.step("deploy to a fresh host"):
+            deploy.deploy(host, variables={"alertmanager_slack_api_url": slack_sink.URL})
+        with progress.step("health"):
+            survey = health.wait_until_healthy(host)
+        up.check_health(host, survey)
+        yield Stack(host)
+    except StepError as error:
+        pytest.exit(failure(error, host), returncode=1)
+    finally:
+        teardown.destroy(host)
+
+
+@pytest.fixture(scope="session")
+def sink(stack: Stack) -> slack_sink.SlackSink:
+    """The receiver of pages, listening."""
+    receiver = slack_sink.SlackSink(stack)
+    receiver.start()
+    return receiver
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Adds the journals of the units concerned to the report of a failed test."""
+    outcome = yield
+    report = outcome.get_result()
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(stack, Stack):
+        for unit in JOURNALS:
+            report.sections.append((f"journal of {unit}", stack.journal(unit)))

@@ -1,0 +1,56 @@
+"""A Slack-shaped receiver inside the host: it keeps every page as a line of a file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stack import Stack
+
+from host.processes import wait_until
+
+PORT = 9900
+URL = f"http://127.0.0.1:{PORT}/services/page"
+_UNIT = "slack-sink.service"
+_FILE = "/run/slack-sink.jsonl"
+_START_SECONDS = 10.0
+
+_SERVER = f"""
+import http.server
+class Sink(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("{_FILE}", "ab") as pages:
+            pages.write(body.strip() + b"\\n")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", {PORT}), Sink).serve_forever()
+"""
+
+
+class SlackSink:
+    """Takes what Alertmanager tells people."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def start(self) -> None:
+        """Starts the receiver and waits until it listens."""
+        run = self._stack.run
+        run(f"touch {_FILE}; cat > /run/slack-sink.py", stdin=_SERVER)
+        run(f"systemd-run --quiet --unit={_UNIT} python3 /run/slack-sink.py")
+        probe = f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {PORT}))'"
+        assert wait_until(
+            lambda: run(f"{probe} && echo up", check=False).strip() == "up", _START_SECONDS
+        )
+
+    def clear(self) -> None:
+        """Forgets every page so far."""
+        self._stack.run(f": > {_FILE}")
+
+    def pages(self) -> list[dict[str, Any]]:
+        """Returns the pages that have arrived, oldest first."""
+        return [json.loads(line) for line in self._stack.run(f"cat {_FILE}").splitlines()]

@@ -1,1 +1,116 @@
-//! The transactions API.
+//! The transactions API: takes transactions in over HTTP and acknowledges them once they are durable.
+//!
+//! ```text
+//! socket ─▶ server ─▶ route ─▶ admission ─▶ create | list | show ─▶ store
+//!              │                            health, ready, metrics, openapi
+//!              └── metrics of every request
+//! pulse: the work loop; a committed heartbeat each second feeds /health, the gauges and the watchdog
+//! ```
+
+mod admission;
+mod config;
+mod health;
+mod metrics;
+mod openapi;
+mod pulse;
+mod route;
+mod server;
+mod transactions_routes;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use daemon_kit::notify;
+use daemon_kit::sockets::Inherited;
+use transactions::store::Store;
+
+use config::Config;
+use metrics::Metrics;
+use pulse::Pulse;
+use server::Server;
+
+/// Name of the socket in `transactions-api.socket` (`FileDescriptorName=`).
+const SOCKET_NAME: &str = "http";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "transactions-api", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API until SIGTERM
+    Serve(ConfigFile),
+    /// Check the configuration: exit status 0, or 64 with the file, line and key
+    Validate(ConfigFile),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/transactions/api.toml"
+    )]
+    config: PathBuf,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// A [`ConfigError`](daemon_kit::config::ConfigError) where the configuration cannot be used,
+/// before any socket is touched; otherwise whatever kept the daemon from starting.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Validate(file) => {
+            Config::load(&file.config)?;
+            Ok(())
+        }
+        Command::Serve(file) => {
+            let config = Config::load(&file.config)?;
+            daemon_kit::log::init("transactions-api");
+            let inherited = Inherited::from_env();
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .context("the async runtime did not start")?
+                .block_on(serve(config, inherited))
+        }
+    }
+}
+
+async fn serve(config: Config, mut inherited: Inherited) -> anyhow::Result<()> {
+    let stop = daemon_kit::shutdown::on_signal()?;
+    let metrics = Arc::new(Metrics::new());
+    let store = Arc::new(Store::open(&config.store, metrics.store_hooks()).await?);
+    let pulse = Pulse::start(Arc::clone(&store), Arc::clone(&metrics)).await;
+    let listener = inherited.tcp_or_bind(SOCKET_NAME, config.listen)?;
+    let address = listener.local_addr()?;
+
+    let server = Arc::new(Server::new(
+        &config,
+        Arc::clone(&store),
+        metrics,
+        pulse,
+        stop.clone(),
+    ));
+    tracing::info!(%address, store = %config.store, "serving transactions");
+    notify::ready("serving");
+    daemon_kit::http::serve(listener, config.limits, stop, move |request| {
+        let server = Arc::clone(&server);
+        async move { server.answer(request).await }
+    })
+    .await;
+
+    notify::stopping();
+    store.close().await;
+    tracing::info!("drained: every accepted request was answered");
+    Ok(())
+}

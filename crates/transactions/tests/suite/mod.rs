@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use transactions::store::{
-    Claim, ClaimRequest, Insertion, PageRequest, SettleResult, Settlement, Store, StoreError,
+    Claim, ClaimRequest, Counts, Insertion, PageRequest, SettleResult, Settlement, Store, StoreError,
 };
 use transactions::{
     Amount, IdempotencyKey, NewTransaction, Outcome, Status, Transaction, TransactionId,
@@ -205,7 +205,7 @@ pub(crate) async fn pages_are_newest_first_and_complete(engine: Arc<impl Engine>
 
 pub(crate) async fn counts_follow_every_change(engine: Arc<impl Engine>) {
     let store = engine.open().await;
-    assert_eq!(store.counts().await.unwrap(), Default::default());
+    assert_eq!(store.counts().await.unwrap(), Counts::default());
     let oldest = create(&store, "1.00").await;
     create(&store, "2.00").await;
     let third = create(&store, "3.00").await;

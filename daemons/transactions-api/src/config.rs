@@ -1,0 +1,63 @@
+//! The configuration file, read once and checked before any socket is touched.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use daemon_kit::config::{self, ConfigError};
+use daemon_kit::http::Limits;
+use serde::Deserialize;
+use transactions::store::StoreLocation;
+
+/// `/etc/transactions/api.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where to listen when systemd passes no socket.
+    pub(crate) listen: SocketAddr,
+    /// Where transactions are kept.
+    pub(crate) store: StoreLocation,
+    /// What one client may use up.
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// What all clients together may use up.
+    #[serde(default)]
+    pub(crate) overload: Overload,
+}
+
+/// `[overload]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Overload {
+    /// Requests to `/transactions` being worked on at once. Further ones are shed with 503:
+    /// queueing them would only make everybody wait longer.
+    pub(crate) max_in_flight: u32,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        Self { max_in_flight: 256 }
+    }
+}
+
+impl Config {
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = config::load(path)?;
+        if config.overload.max_in_flight == 0 {
+            let key = "overload.max_in_flight";
+            return Err(ConfigError::invalid(
+                path,
+                key,
+                "must be at least 1: 0 sheds everything",
+            ));
+        }
+        if config.limits.max_connections == 0 {
+            let key = "limits.max_connections";
+            return Err(ConfigError::invalid(
+                path,
+                key,
+                "must be at least 1: 0 serves nobody",
+            ));
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,262 @@
+//! Every metric of the API, with handles held so that a request never looks one up.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use daemon_kit::reply::Reply;
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
+};
+use transactions::store::{CommitReport, Counts, StoreHooks};
+
+use crate::route::{Route, Verb};
+
+/// Around the objective of 200 ms, in seconds.
+const DURATION_BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0,
+];
+
+/// From one fsync on a fast disk to a stalled one, in seconds.
+const COMMIT_BUCKETS: [f64; 12] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0,
+];
+
+/// From a lone request to the largest group.
+const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// The statuses that this API answers with; indexed by [`code_index`].
+const CODES: [u16; 12] = [200, 201, 400, 404, 405, 408, 409, 413, 431, 500, 502, 503];
+
+/// Every metric of the API.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    /// By verb and route.
+    series: Vec<Series>,
+    in_flight: IntGauge,
+    /// Requests refused because too many were being worked on.
+    pub(crate) shed: IntCounter,
+    /// 1 while the last heartbeat was committed.
+    pub(crate) store_up: IntGauge,
+    commit_duration: Histogram,
+    batch_size: Histogram,
+    pending: IntGauge,
+    oldest_pending_age: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let requests = register(
+            &registry,
+            counter_vec(
+                "transactions_api_http_requests_total",
+                "Requests answered.",
+                &["method", "route", "code"],
+            ),
+        );
+        let durations = register(
+            &registry,
+            histogram_vec(
+                "transactions_api_http_request_duration_seconds",
+                "From the request's head to its answer.",
+                &DURATION_BUCKETS,
+                &["method", "route"],
+            ),
+        );
+        let series = Verb::LABELS.len() * Route::TEMPLATES.len();
+        Self {
+            requests,
+            durations,
+            series: std::iter::repeat_with(Series::default)
+                .take(series)
+                .collect(),
+            in_flight: register(
+                &registry,
+                gauge(
+                    "transactions_api_http_requests_in_flight",
+                    "Requests being worked on.",
+                ),
+            ),
+            shed: register(
+                &registry,
+                counter(
+                    "transactions_api_http_requests_shed_total",
+                    "Requests refused with 503 because too many were being worked on.",
+                ),
+            ),
+            store_up: register(
+                &registry,
+                gauge(
+                    "transactions_api_store_up",
+                    "1 while the last heartbeat was committed to the store.",
+                ),
+            ),
+            commit_duration: register(
+                &registry,
+                histogram(
+                    "transactions_api_store_commit_duration_seconds",
+                    "From the first statement of a group to its durable commit.",
+                    &COMMIT_BUCKETS,
+                ),
+            ),
+            batch_size: register(
+                &registry,
+                histogram(
+                    "transactions_api_store_batch_size",
+                    "Requests committed together.",
+                    &BATCH_BUCKETS,
+                ),
+            ),
+            pending: register(
+                &registry,
+                gauge(
+                    "transactions_pending",
+                    "Transactions that wait for a worker.",
+                ),
+            ),
+            oldest_pending_age: register(
+                &registry,
+                float_gauge(
+                    "transactions_oldest_pending_age_seconds",
+                    "How long the oldest pending transaction waits; 0 where none does.",
+                ),
+            ),
+            registry,
+        }
+    }
+
+    /// Counts a request as in flight until the guard is dropped, also where its client leaves.
+    pub(crate) fn enter(&self) -> InFlight<'_> {
+        self.in_flight.inc();
+        InFlight(&self.in_flight)
+    }
+
+    /// Records one answered request; `route` is a [`Route::index`].
+    pub(crate) fn observe(&self, verb: Verb, route: usize, code: StatusCode, took: Duration) {
+        let labels = [Verb::LABELS[verb as usize], Route::TEMPLATES[route]];
+        let series = &self.series[verb as usize * Route::TEMPLATES.len() + route];
+        let code = code_index(code);
+        series.requests[code]
+            .get_or_init(|| {
+                let code = CODES[code].to_string();
+                self.requests
+                    .with_label_values(&[labels[0], labels[1], &code])
+            })
+            .inc();
+        series
+            .duration
+            .get_or_init(|| self.durations.with_label_values(&labels))
+            .observe(took.as_secs_f64());
+    }
+
+    /// Records what waits in the store.
+    pub(crate) fn observe_backlog(&self, counts: &Counts) {
+        self.pending
+            .set(i64::try_from(counts.pending).unwrap_or(i64::MAX));
+        let age = counts.oldest_pending.map_or(0.0, |since| {
+            Timestamp::now()
+                .duration_since(since)
+                .as_secs_f64()
+                .max(0.0)
+        });
+        self.oldest_pending_age.set(age);
+    }
+
+    /// What the store is to report to.
+    pub(crate) fn store_hooks(self: &Arc<Self>) -> StoreHooks {
+        let metrics = Arc::clone(self);
+        StoreHooks {
+            on_commit: Arc::new(move |report: CommitReport| {
+                metrics
+                    .commit_duration
+                    .observe(report.duration.as_secs_f64());
+                let size = u32::try_from(report.batch_size).unwrap_or(u32::MAX);
+                metrics.batch_size.observe(f64::from(size));
+            }),
+            ..StoreHooks::default()
+        }
+    }
+
+    /// One line for `systemctl status`.
+    pub(crate) fn status_line(&self) -> String {
+        let store = if self.store_up.get() == 1 {
+            "up"
+        } else {
+            "FAILING"
+        };
+        format!(
+            "store {store}, {} pending, {} in flight",
+            self.pending.get(),
+            self.in_flight.get()
+        )
+    }
+
+    /// Answers a scrape.
+    pub(crate) fn scrape(&self, request_headers: &HeaderMap) -> Reply {
+        daemon_kit::metrics::scrape(&self.registry, request_headers)
+    }
+}
+
+/// The handles of one verb and route, looked up when they are first needed and held from then on:
+/// most combinations never happen, and should not be scraped either.
+#[derive(Default)]
+struct Series {
+    requests: [OnceLock<IntCounter>; CODES.len()],
+    duration: OnceLock<Histogram>,
+}
+
+/// One request in flight.
+pub(crate) struct InFlight<'a>(&'a IntGauge);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A code's place in [`CODES`]; a code that is not there counts as 500, which draws attention.
+fn code_index(code: StatusCode) -> usize {
+    let of = |code| CODES.iter().position(|known| *known == code);
+    of(code.as_u16()).or_else(|| of(500)).unwrap_or(0)
+}
+
+/// Invariant: names and labels are constants of this module, each used once.
+const CONSTANT: &str = "the metric's name and labels are valid and unique";
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
+    registry.register(Box::new(metric.clone())).expect(CONSTANT);
+    metric
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::new(name, help).expect(CONSTANT)
+}
+
+fn counter_vec(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), labels).expect(CONSTANT)
+}
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    IntGauge::new(name, help).expect(CONSTANT)
+}
+
+fn float_gauge(name: &str, help: &str) -> Gauge {
+    Gauge::new(name, help).expect(CONSTANT)
+}
+
+fn histogram(name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())).expect(CONSTANT)
+}
+
+fn histogram_vec(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+    HistogramVec::new(
+        HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+        labels,
+    )
+    .expect(CONSTANT)
+}

@@ -27,8 +27,17 @@ const COMMIT_BUCKETS: [f64; 12] = [
 /// From a lone request to the largest group.
 const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// The statuses that this API answers with; indexed by [`code_index`].
+/// The statuses that this API answers with; indexed by [`position`].
 const CODES: [u16; 12] = [200, 201, 400, 404, 405, 408, 409, 413, 431, 500, 502, 503];
+
+/// What is counted from zero on: successes and server errors of the routes that people use.
+/// Prometheus sees no rise in a series that is born with its first value, so a burst right after
+/// a start would stay invisible.
+const FROM_ZERO: [(Verb, Route<'static>, [u16; 3]); 3] = [
+    (Verb::Get, Route::Transactions, [200, 500, 503]),
+    (Verb::Get, Route::Transaction(""), [200, 500, 503]),
+    (Verb::Post, Route::Transactions, [201, 500, 503]),
+];
 
 /// Every metric of the API.
 pub(crate) struct Metrics {
@@ -69,7 +78,7 @@ impl Metrics {
             ),
         );
         let series = Verb::LABELS.len() * Route::TEMPLATES.len();
-        Self {
+        let metrics = Self {
             requests,
             durations,
             series: std::iter::repeat_with(Series::default)
@@ -127,7 +136,33 @@ impl Metrics {
                 ),
             ),
             registry,
+        };
+        for (verb, route, codes) in FROM_ZERO {
+            metrics.duration(verb, route.index());
+            for code in codes {
+                metrics.request(verb, route.index(), position(code));
+            }
         }
+        metrics
+    }
+
+    fn request(&self, verb: Verb, route: usize, code: usize) -> &IntCounter {
+        self.of(verb, route).requests[code].get_or_init(|| {
+            let code = CODES[code].to_string();
+            let labels = [Verb::LABELS[verb as usize], Route::TEMPLATES[route], &code];
+            self.requests.with_label_values(&labels)
+        })
+    }
+
+    fn duration(&self, verb: Verb, route: usize) -> &Histogram {
+        self.of(verb, route).duration.get_or_init(|| {
+            let labels = [Verb::LABELS[verb as usize], Route::TEMPLATES[route]];
+            self.durations.with_label_values(&labels)
+        })
+    }
+
+    fn of(&self, verb: Verb, route: usize) -> &Series {
+        &self.series[verb as usize * Route::TEMPLATES.len() + route]
     }
 
     /// Counts a request as in flight until the guard is dropped, also where its client leaves.
@@ -138,20 +173,8 @@ impl Metrics {
 
     /// Records one answered request; `route` is a [`Route::index`].
     pub(crate) fn observe(&self, verb: Verb, route: usize, code: StatusCode, took: Duration) {
-        let labels = [Verb::LABELS[verb as usize], Route::TEMPLATES[route]];
-        let series = &self.series[verb as usize * Route::TEMPLATES.len() + route];
-        let code = code_index(code);
-        series.requests[code]
-            .get_or_init(|| {
-                let code = CODES[code].to_string();
-                self.requests
-                    .with_label_values(&[labels[0], labels[1], &code])
-            })
-            .inc();
-        series
-            .duration
-            .get_or_init(|| self.durations.with_label_values(&labels))
-            .observe(took.as_secs_f64());
+        self.request(verb, route, position(code.as_u16())).inc();
+        self.duration(verb, route).observe(took.as_secs_f64());
     }
 
     /// Records what waits in the store.
@@ -203,7 +226,7 @@ impl Metrics {
 }
 
 /// The handles of one verb and route, looked up when they are first needed and held from then on:
-/// most combinations never happen, and should not be scraped either.
+/// most combinations never happen, and should not be scraped either (but see [`FROM_ZERO`]).
 #[derive(Default)]
 struct Series {
     requests: [OnceLock<IntCounter>; CODES.len()],
@@ -220,9 +243,9 @@ impl Drop for InFlight<'_> {
 }
 
 /// A code's place in [`CODES`]; a code that is not there counts as 500, which draws attention.
-fn code_index(code: StatusCode) -> usize {
+fn position(code: u16) -> usize {
     let of = |code| CODES.iter().position(|known| *known == code);
-    of(code.as_u16()).or_else(|| of(500)).unwrap_or(0)
+    of(code).or_else(|| of(500)).unwrap_or(0)
 }
 
 /// Invariant: names and labels are constants of this module, each used once.

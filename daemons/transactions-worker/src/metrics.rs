@@ -1,0 +1,121 @@
+//! Every metric of a worker, with handles held.
+
+use daemon_kit::reply::Reply;
+use http::HeaderMap;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use transactions::Outcome;
+use transactions::store::StoreError;
+
+/// From an idle worker's answer to a long backlog, in seconds.
+const LATENCY_BUCKETS: [f64; 13] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
+];
+
+/// Every metric of a worker.
+pub(crate) struct Metrics {
+    registry: Registry,
+    settled: IntCounter,
+    declined: IntCounter,
+    /// Transactions leased.
+    pub(crate) claimed: IntCounter,
+    /// Transactions generated.
+    pub(crate) inserted: IntCounter,
+    errors: IntCounterVec,
+    /// From created to settled.
+    pub(crate) settle_latency: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let ended = register(
+            &registry,
+            counter_vec(
+                "transactions_worker_settled_total",
+                "Transactions ended by this worker.",
+                "outcome",
+            ),
+        );
+        let latency = HistogramOpts::new(
+            "transactions_worker_settle_latency_seconds",
+            "From a transaction's creation to its end.",
+        );
+        let latency = latency.buckets(LATENCY_BUCKETS.to_vec());
+        Self {
+            settled: ended.with_label_values(&[Outcome::Settled.status().as_str()]),
+            declined: ended.with_label_values(&[Outcome::Declined.status().as_str()]),
+            claimed: register(
+                &registry,
+                counter(
+                    "transactions_worker_claimed_total",
+                    "Transactions claimed by this worker.",
+                ),
+            ),
+            inserted: register(
+                &registry,
+                counter(
+                    "transactions_worker_inserted_total",
+                    "Transactions inserted by this worker's generator.",
+                ),
+            ),
+            errors: register(
+                &registry,
+                counter_vec(
+                    "transactions_worker_errors_total",
+                    "Store calls that failed and claims that were lost.",
+                    "reason",
+                ),
+            ),
+            settle_latency: register(&registry, Histogram::with_opts(latency).expect(CONSTANT)),
+            registry,
+        }
+    }
+
+    /// Counts one ended transaction.
+    pub(crate) fn count_ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Settled => self.settled.inc(),
+            Outcome::Declined => self.declined.inc(),
+        }
+    }
+
+    /// Counts a store call that failed.
+    pub(crate) fn count_store_error(&self, error: &StoreError) {
+        self.errors.with_label_values(&[error.reason()]).inc();
+    }
+
+    /// Counts a claim whose lease ran out before it was settled.
+    pub(crate) fn count_lost_claim(&self) {
+        self.errors.with_label_values(&["claim_lost"]).inc();
+    }
+
+    /// One line for `systemctl status`.
+    pub(crate) fn status_line(&self) -> String {
+        format!(
+            "{} settled, {} declined",
+            self.settled.get(),
+            self.declined.get()
+        )
+    }
+
+    /// Answers a scrape.
+    pub(crate) fn scrape(&self, request_headers: &HeaderMap) -> Reply {
+        daemon_kit::metrics::scrape(&self.registry, request_headers)
+    }
+}
+
+/// Invariant: names and labels are constants of this module, each used once.
+const CONSTANT: &str = "the metric's name and labels are valid and unique";
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
+    registry.register(Box::new(metric.clone())).expect(CONSTANT);
+    metric
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::new(name, help).expect(CONSTANT)
+}
+
+fn counter_vec(name: &str, help: &str, label: &str) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), &[label]).expect(CONSTANT)
+}

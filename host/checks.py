@@ -20,6 +20,7 @@ def lint(base: tree.Base, progress: Progress) -> None:
     # Errors
     `StepError` of the first one that fails.
     """
+    up.install_packages(progress)
     with progress.step("tools: linters in .venv") as on_line:
         packages.ensure_venv(packages.TEST_REQUIREMENTS, on_line)
     _cargo(progress, "cargo fmt --all --check")
@@ -38,11 +39,9 @@ def test(base: tree.Base, progress: Progress, pytest_arguments: Sequence[str]) -
     # Errors
     `StepError` of the first step before them that fails.
     """
-    with progress.step("tools: Debian packages") as on_line:
-        packages.install_debian_packages(on_line)
+    lint(base, progress)
     with progress.step("tools: cargo-nextest") as on_line:
         packages.install_cargo_command("cargo-nextest", NEXTEST_VERSION, on_line)
-    lint(base, progress)
     with progress.step("cargo nextest: unit, property, process tests") as on_line:
         build.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"], "nextest", on_line)
     up.pack(progress)

@@ -122,7 +122,9 @@ def _boot(host: Host, options: argparse.Namespace) -> int:
     with lock.exclusive(host):
         forwards = network.wanted_forwards(host)
         preflight.check(host, forwards)
-        up_steps.start(host, _base(options), forwards, Progress())
+        progress = Progress()
+        up_steps.install_packages(progress)
+        up_steps.start(host, _base(options), forwards, progress)
     for outer, inner in network.forwarded(host).items():
         print(f"  127.0.0.1:{outer} -> {inner}")
     return 0
@@ -151,7 +153,9 @@ def _preflight(host: Host, _options: argparse.Namespace) -> int:
 
 
 def _deb(_host: Host, _options: argparse.Namespace) -> int:
-    up_steps.pack(Progress())
+    progress = Progress()
+    up_steps.install_packages(progress)
+    up_steps.pack(progress)
     return 0
 
 

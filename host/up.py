@@ -26,7 +26,9 @@ def up(host: Host, base: tree.Base, progress: Progress) -> list[health.Health]:
         with progress.step("preflight: ports, Rust, privileges"):
             forwards = network.wanted_forwards(host)
             preflight.check(host, forwards)
-        install(progress)
+        install_packages(progress)
+        with progress.step("tools: ansible in .venv") as on_line:
+            packages.ensure_venv(packages.DEPLOY_REQUIREMENTS, on_line)
         pack(progress)
         start(host, base, forwards, progress)
         with progress.step("deploy: ansible/deploy.yml") as on_line:
@@ -37,12 +39,10 @@ def up(host: Host, base: tree.Base, progress: Progress) -> list[health.Health]:
         return survey
 
 
-def install(progress: Progress) -> None:
-    """Installs what a deploy needs on this machine."""
+def install_packages(progress: Progress) -> None:
+    """Installs the Debian packages that any other step needs."""
     with progress.step("tools: Debian packages") as on_line:
         packages.install_debian_packages(on_line)
-    with progress.step("tools: ansible in .venv") as on_line:
-        packages.ensure_venv(packages.DEPLOY_REQUIREMENTS, on_line)
 
 
 def pack(progress: Progress) -> None:

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("leader", _leader, "print the process id of the host's PID 1")
     add("preflight", _preflight, "say what is in the way of `up`")
     add("deb", _deb, "build the .deb packages")
+    add("ansible", _ansible, "install Ansible into .venv")
     add("lint", _lint, "check everything that needs no host")
     test = add("test", _test, "check everything, the machine tests last")
     test.add_argument("pytest_arguments", nargs="*", help="for pytest, after --")
@@ -156,6 +157,12 @@ def _deb(_host: Host, _options: argparse.Namespace) -> int:
     progress = Progress()
     up_steps.install_packages(progress)
     up_steps.pack(progress)
+    return 0
+
+
+def _ansible(_host: Host, _options: argparse.Namespace) -> int:
+    with Progress().step("tools: ansible in .venv") as on_line:
+        packages.ensure_venv(packages.DEPLOY_REQUIREMENTS, on_line)
     return 0
 
 

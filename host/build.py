@@ -42,7 +42,7 @@ def cargo(arguments: list[str], step: str, on_line: OnLine) -> None:
         packages.log(step),
         what=f"cargo {arguments[0]}",
         user=run.User.calling(),
-        environment=packages.cargo_environment(),
+        environment=run.cargo_environment(),
         cwd=REPOSITORY,
         on_line=on_line,
     )

@@ -55,7 +55,7 @@ def test(base: tree.Base, progress: Progress, pytest_arguments: Sequence[str]) -
 def machine_tests(arguments: Sequence[str]) -> int:
     """Runs the machine tests with their output on the screen; returns pytest's status."""
     command = [str(packages.VENV / "bin/python"), "-m", "pytest", "tests", *arguments]
-    environment = {"PYTHONPATH": str(REPOSITORY), **packages.cargo_environment()}
+    environment = {"PYTHONPATH": str(REPOSITORY), **run.cargo_environment()}
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -87,7 +87,7 @@ def _venv(progress: Progress, title: str, program: str, *arguments: str) -> None
             what=title,
             user=run.User.calling(),
             # ansible-lint looks for its helpers beside itself.
-            environment={"PATH": f"{packages.VENV}/bin:{packages.cargo_environment()['PATH']}"},
+            environment={"PATH": f"{packages.VENV}/bin:{run.cargo_environment()['PATH']}"},
             cwd=REPOSITORY,
             on_line=on_line,
         )

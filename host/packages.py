@@ -21,19 +21,15 @@ TEST_REQUIREMENTS = (*DEPLOY_REQUIREMENTS, REPOSITORY / "requirements" / "dev.tx
 OnLine = Callable[[str], None]
 
 
-def cargo_environment() -> dict[str, str]:
-    """Returns PATH with cargo's own folder, where rustup and `cargo install` put programs."""
-    return {"PATH": f"{os.environ['PATH']}:{run.User.calling().home}/.cargo/bin"}
-
-
 def log(step: str) -> Path:
     """Returns the log of a step that belongs to the checkout and to no host."""
     user = run.User.calling()
-    for folder in (LOGS.parent, LOGS):
-        if not folder.exists():
-            folder.mkdir()
-            os.chown(folder, user.uid, user.gid)
-    return LOGS / f"{step}.log"
+    file = LOGS / f"{step}.log"
+    for path, create in ((LOGS.parent, Path.mkdir), (LOGS, Path.mkdir), (file, Path.touch)):
+        if not path.exists():
+            create(path)
+            os.chown(path, user.uid, user.gid)
+    return file
 
 
 def install_debian_packages(on_line: OnLine) -> list[str]:
@@ -56,7 +52,7 @@ def install_debian_packages(on_line: OnLine) -> list[str]:
 
 def install_cargo_command(name: str, version: str, on_line: OnLine) -> bool:
     """Installs a cargo subcommand where there is none; returns whether it had to."""
-    environment = cargo_environment()
+    environment = run.cargo_environment()
     if shutil.which(name, path=environment["PATH"]) is not None:
         return False
     run.logged(

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from host import ports
+from host import ports, run
 from host.errors import StepError
 from host.processes import of_host
 from host.settings import REPOSITORY, Host
@@ -20,10 +20,6 @@ RUST_HINT = (
     "      sudo apt-get install rustup && rustup default stable      (Debian 13)\n"
     "      see https://rustup.rs                                     (Debian 12)"
 )
-
-# Folders that rustup and cargo install into, searched besides PATH.
-CARGO_HOME = os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))
-
 
 @dataclass(frozen=True)
 class Tool:
@@ -77,8 +73,7 @@ def _rust_problems() -> list[str]:
     least = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["workspace"]["package"][
         "rust-version"
     ]
-    path = f"{os.environ.get('PATH', '')}:{CARGO_HOME}/bin"
-    rustc = shutil.which("rustc", path=path)
+    rustc = shutil.which("rustc", path=run.cargo_environment()["PATH"])
     if rustc is None:
         return [f"no Rust compiler; at least {least} is needed. {RUST_HINT}"]
     answer = subprocess.run([rustc, "--version"], capture_output=True, text=True, check=False)

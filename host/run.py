@@ -39,6 +39,12 @@ class User:
         return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
+def cargo_environment() -> dict[str, str]:
+    """Returns PATH with cargo's own folder, where rustup and `cargo install` put programs."""
+    home = os.environ.get("CARGO_HOME", f"{User.calling().home}/.cargo")
+    return {"PATH": f"{os.environ['PATH']}:{home}/bin"}
+
+
 def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -9,8 +9,14 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
     elif command -v sudo >/dev/null; then
-        # sudo resets these two, and the build needs them.
-        sudo env "PATH=$PATH" "CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}" "TERM=${TERM:-dumb}" "$@"
+        kept="PATH=$PATH"
+        # What sudo resets and a step needs; none of it may hold a space.
+        for name in CARGO_HOME RUSTUP_HOME TERM http_proxy https_proxy no_proxy OBSERVABILITY_STACK_CACHE; do
+            value=$(printenv "$name" || true)
+            [ -z "$value" ] || kept="$kept $name=$value"
+        done
+        # shellcheck disable=SC2086
+        sudo env $kept "$@"
     else
         # The tool itself says what it could not do without root.
         "$@"

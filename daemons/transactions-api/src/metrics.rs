@@ -283,3 +283,24 @@ fn histogram_vec(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> Hi
     )
     .expect(CONSTANT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_process_has_counted_no_request_and_no_error_of_each_route() {
+        let families = Metrics::new().registry.gather();
+        let requests = families
+            .iter()
+            .find(|family| family.name() == "transactions_api_http_requests_total")
+            .expect("requests are counted from zero");
+        assert_eq!(requests.get_metric().len(), 9);
+        assert!(
+            requests
+                .get_metric()
+                .iter()
+                .all(|metric| metric.get_counter().get_value() == 0.0)
+        );
+    }
+}

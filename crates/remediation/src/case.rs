@@ -1,10 +1,14 @@
 //! One question to decide, with all that bears on it at hand.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
+
 use jiff::Timestamp;
 use units::UnitFacts;
 
-use crate::{Decision, time};
-use crate::{History, PastAction, Policy, Reason, Rule, Situation, Target};
+use crate::{
+    Decision, History, Mode, PastAction, Policy, Reason, Rule, Selection, Situation, Target, time,
+};
 
 /// What the guards look at: rule and target are found, and nothing has been decided yet.
 pub(crate) struct Case<'a> {
@@ -16,22 +20,31 @@ pub(crate) struct Case<'a> {
 }
 
 /// When to ask again where an event of the bus is expected to come first.
-const RECHECK: std::time::Duration = std::time::Duration::from_secs(1);
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// The shortest hold. Asking again at the very same moment would spin.
+const SHORTEST_HOLD: Duration = Duration::from_millis(1);
 
 impl<'a> Case<'a> {
+    /// What `explain` says about this step.
+    pub(crate) const CLAIM: &'static str = "a rule is about the trigger, and names its unit";
+
     pub(crate) fn open(
         policy: &'a Policy,
         history: &'a History,
         situation: &'a Situation,
-    ) -> Result<Self, Decision> {
-        let selection = policy.select(&situation.host, &situation.trigger)?;
-        Ok(Self {
-            policy,
-            rule: selection.rule,
-            target: selection.target,
-            history,
-            situation,
-        })
+    ) -> ControlFlow<Decision, Self> {
+        match policy.select(&situation.host, &situation.trigger) {
+            Ok(Selection { rule, target }) => Continue(Self {
+                policy,
+                rule,
+                target,
+                history,
+                situation,
+            }),
+            Err(Reason::NoRule) => Break(Decision::Ignore(Reason::NoRule)),
+            Err(reason) => Break(Decision::Deny(reason)),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -45,21 +58,17 @@ impl<'a> Case<'a> {
             .filter(|action| self.target.covers(&action.unit))
     }
 
-    /// Actions by the rule since a person last declared its past as settled.
-    pub(crate) fn unsettled_actions(&self) -> impl Iterator<Item = &'a PastAction> {
-        let resets = self.history.resets.iter();
-        let settled_at = resets
-            .filter(|reset| reset.rule == self.rule.name)
-            .map(|reset| reset.at)
-            .max();
-        self.history.actions.iter().filter(move |action| {
-            action.rule == self.rule.name && settled_at.is_none_or(|settled| action.at > settled)
-        })
-    }
-
     /// Fresh reads of every instance of the target's template that is loaded.
     pub(crate) fn instances(&self) -> impl Iterator<Item = &'a UnitFacts> {
         self.situation.unit.iter().chain(&self.situation.siblings)
+    }
+
+    /// Give the incident to people. A rule that only observes wakes nobody.
+    pub(crate) fn escalate(&self, reason: Reason) -> Decision {
+        match self.rule.mode {
+            Mode::Observe => Decision::Ignore(Reason::ObserveMode),
+            Mode::Approve | Mode::Auto => Decision::Escalate(reason),
+        }
     }
 
     /// Hold, and look again shortly.
@@ -67,9 +76,9 @@ impl<'a> Case<'a> {
         self.hold_until(reason, time::after(self.now(), RECHECK))
     }
 
-    /// Hold until a known moment, which is never the present one: asking again at once would spin.
+    /// Hold until a known moment.
     pub(crate) fn hold_until(&self, reason: Reason, retry_at: Timestamp) -> Decision {
-        let soonest = time::after(self.now(), std::time::Duration::from_millis(1));
+        let soonest = time::after(self.now(), SHORTEST_HOLD);
         Decision::Hold {
             reason,
             retry_at: retry_at.max(soonest),

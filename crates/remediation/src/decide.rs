@@ -1,8 +1,11 @@
 //! The decision: the questions that a careful operator asks, in order.
 
+use std::fmt;
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use crate::case::Case;
 use crate::guards::{self, Guard, PlanGuard};
-use crate::{Decision, History, Mode, Policy, Reason, Situation, ladder};
+use crate::{Decision, History, Plan, Policy, Situation, ladder};
 
 /// Asked before anything is planned. The first objection is the answer.
 const BEFORE_PLANNING: &[Guard] = &[
@@ -11,7 +14,7 @@ const BEFORE_PLANNING: &[Guard] = &[
     guards::ALERT_RESOLVED,
     guards::TRUNCATED,
     guards::UNIT_EXISTS,
-    // Is somebody at work on it already: the bot, or systemd itself?
+    // Is somebody at work on it already: the bot, systemd itself, or people?
     guards::IN_FLIGHT,
     guards::UNIT_BUSY,
     guards::ALREADY_HEALTHY,
@@ -54,58 +57,39 @@ pub fn decide(policy: &Policy, history: &History, situation: &Situation) -> Deci
 
 /// Decides as [`decide`] does, and keeps what was asked on the way.
 pub fn explain(policy: &Policy, history: &History, situation: &Situation) -> Explanation {
-    let mut steps = Vec::with_capacity(BEFORE_PLANNING.len() + BEFORE_ACTING.len() + 2);
-    let decision = match Case::open(policy, history, situation) {
-        Err(refusal) => refusal,
-        Ok(case) => {
-            steps.push(Step::passed("a rule and its target are found"));
-            let decision = judge(&case, &mut steps);
-            speak_softly(&case, decision)
-        }
+    let mut trace = Trace::default();
+    let decision = match consider(policy, history, situation, &mut trace) {
+        Continue(plan) => Decision::Act(plan),
+        Break(objection) => objection,
     };
-    Explanation { steps, decision }
+    Explanation {
+        steps: trace.steps,
+        decision,
+    }
 }
 
-fn judge(case: &Case<'_>, steps: &mut Vec<Step>) -> Decision {
+/// The plan that nothing stands against, or the first objection.
+fn consider(
+    policy: &Policy,
+    history: &History,
+    situation: &Situation,
+    trace: &mut Trace,
+) -> ControlFlow<Decision, Plan> {
+    let case = trace.follow(Case::CLAIM, Case::open(policy, history, situation))?;
     for guard in BEFORE_PLANNING {
-        if let Some(objection) = (guard.objection)(case) {
-            steps.push(Step::stopped(guard.claim));
-            return objection;
-        }
-        steps.push(Step::passed(guard.claim));
+        trace.ask(guard.claim, (guard.objection)(&case))?;
     }
-    let plan = match ladder::next_plan(case) {
-        Ok(plan) => plan,
-        Err(objection) => {
-            steps.push(Step::stopped(ladder::CLAIM));
-            return objection;
-        }
-    };
-    steps.push(Step::passed(ladder::CLAIM));
+    let plan = trace.follow(ladder::CLAIM, ladder::next_plan(&case))?;
     for guard in BEFORE_ACTING {
-        if let Some(objection) = (guard.objection)(case, &plan) {
-            steps.push(Step::stopped(guard.claim));
-            return objection;
-        }
-        steps.push(Step::passed(guard.claim));
+        trace.ask(guard.claim, (guard.objection)(&case, &plan))?;
     }
-    Decision::Act(plan)
-}
-
-/// A rule that only observes wakes nobody either.
-fn speak_softly(case: &Case<'_>, decision: Decision) -> Decision {
-    match decision {
-        Decision::Escalate(_) if case.rule.mode == Mode::Observe => {
-            Decision::Ignore(Reason::ObserveMode)
-        }
-        decision => decision,
-    }
+    Continue(plan)
 }
 
 /// A decision with the questions that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// What was asked, in order, up to the first objection.
+    /// What was asked, in order, up to the first claim that did not hold.
     pub steps: Vec<Step>,
     /// What came out.
     pub decision: Decision,
@@ -120,12 +104,38 @@ pub struct Step {
     pub held: bool,
 }
 
-impl Step {
-    fn passed(claim: &'static str) -> Self {
-        Self { claim, held: true }
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(
+                f,
+                "{} {}",
+                if step.held { "yes" } else { "no " },
+                step.claim
+            )?;
+        }
+        let reason = self.decision.reason();
+        write!(f, "→ {}: {reason}. {}", self.decision, reason.describe())
+    }
+}
+
+#[derive(Default)]
+struct Trace {
+    steps: Vec<Step>,
+}
+
+impl Trace {
+    fn ask(&mut self, claim: &'static str, objection: Option<Decision>) -> ControlFlow<Decision> {
+        self.follow(claim, objection.map_or(Continue(()), Break))
     }
 
-    fn stopped(claim: &'static str) -> Self {
-        Self { claim, held: false }
+    fn follow<T>(
+        &mut self,
+        claim: &'static str,
+        answer: ControlFlow<Decision, T>,
+    ) -> ControlFlow<Decision, T> {
+        let held = answer.is_continue();
+        self.steps.push(Step { claim, held });
+        answer
     }
 }

@@ -1,5 +1,6 @@
 //! What `decide` answers.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -49,8 +50,11 @@ impl Decision {
         match self {
             Self::Act(plan) => plan.reason,
             Self::Observe(_) => Reason::ObserveMode,
-            Self::Ignore(reason) | Self::Deny(reason) | Self::Escalate(reason) => *reason,
-            Self::Hold { reason, .. } | Self::AwaitApproval { reason, .. } => *reason,
+            Self::Ignore(reason)
+            | Self::Deny(reason)
+            | Self::Escalate(reason)
+            | Self::Hold { reason, .. }
+            | Self::AwaitApproval { reason, .. } => *reason,
         }
     }
 
@@ -76,6 +80,20 @@ impl Decision {
     }
 }
 
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())?;
+        match self {
+            Self::Act(plan) | Self::Observe(plan) => write!(f, " ({plan})"),
+            Self::AwaitApproval {
+                plan, expires_at, ..
+            } => write!(f, " ({plan}) until {expires_at}"),
+            Self::Hold { retry_at, .. } => write!(f, " until {retry_at}"),
+            Self::Ignore(_) | Self::Deny(_) | Self::Escalate(_) => Ok(()),
+        }
+    }
+}
+
 /// Everything that carrying out one action needs to know. It leaves no choices open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -97,4 +115,10 @@ pub struct Plan {
     pub job_deadline: Duration,
     /// How it is shown that the action worked.
     pub proof: Proof,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.action, self.unit)
+    }
 }

@@ -116,6 +116,14 @@ impl History {
         self.actions.iter().filter(|action| action.is_in_flight())
     }
 
+    /// Actions by the rule since a person last declared its past as settled.
+    pub(crate) fn unsettled_by(&self, rule: &RuleName) -> impl Iterator<Item = &PastAction> {
+        let resets = self.resets.iter().filter(|reset| reset.rule == *rule);
+        let settled_at = resets.map(|reset| reset.at).max();
+        let actions = self.actions.iter().filter(|action| action.rule == *rule);
+        actions.filter(move |action| settled_at.is_none_or(|settled| action.at > settled))
+    }
+
     /// Actions begun within `window` before `now`, and any that seem to lie ahead: when the clock
     /// has been set back they may not be forgotten, or a step of the clock would free a budget.
     pub(crate) fn within(

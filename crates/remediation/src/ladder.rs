@@ -1,5 +1,7 @@
 //! The rule's ladder: which rung comes next, and the complete plan that it gives.
 
+use std::ops::ControlFlow;
+
 use units::{ActiveState, UnitFacts, UnitName, UnitPattern};
 
 use crate::case::Case;
@@ -11,26 +13,26 @@ use crate::{Action, Decision, Plan, Reason, Rule};
 pub(crate) const CLAIM: &str = "a rung of the ladder fits";
 
 /// The plan for the first rung that has not been tried often enough in this incident and that
-/// fits the state of the unit now.
-///
-/// # Errors
-/// The decision where there is no such rung, or the rung is to ask people.
-pub(crate) fn next_plan(case: &Case<'_>) -> Result<Plan, Decision> {
+/// fits the state of the unit now; or the decision where there is none.
+pub(crate) fn next_plan(case: &Case<'_>) -> ControlFlow<Decision, Plan> {
     let strain = Strain::of(case);
-    let mut why_none = None;
+    let mut why_not = None;
     for (index, rung) in case.rule.ladder.iter().enumerate() {
         if times_tried(case, index) >= rung.times || !fits(rung, case.situation.unit.as_ref()) {
             continue;
         }
         match step(case, rung, strain) {
-            Ok(Move::Do { unit, action }) => return Ok(plan(case, index, rung, unit, action)),
-            Ok(Move::AskPeople) => {
-                return Err(Decision::Escalate(why_none.unwrap_or(Reason::EscalateRung)));
+            Ok(Move::Do { unit, action }) => {
+                return ControlFlow::Continue(plan(case, index, rung, unit, action));
             }
-            Err(reason) => why_none = why_none.or(Some(reason)),
+            Ok(Move::AskPeople) => {
+                let reason = why_not.unwrap_or(Reason::EscalateRung);
+                return ControlFlow::Break(case.escalate(reason));
+            }
+            Err(reason) => why_not = why_not.or(Some(reason)),
         }
     }
-    Err(nothing_fits(case, why_none))
+    ControlFlow::Break(nothing_fits(case, why_not))
 }
 
 /// What a rung comes to when the target is known.
@@ -94,17 +96,17 @@ fn plan(case: &Case<'_>, index: usize, rung: &Rung, unit: UnitName, action: Acti
 }
 
 /// No rung is left. What that means depends on what the unit looks like.
-fn nothing_fits(case: &Case<'_>, why_none: Option<Reason>) -> Decision {
+fn nothing_fits(case: &Case<'_>, why_not: Option<Reason>) -> Decision {
     let runs = case.situation.unit.as_ref().is_some_and(is_up);
     let doubted = case.situation.probe_healthy == Some(false);
     let untried = case.situation.incident.attempts.is_empty();
-    match why_none {
+    match why_not {
         Some(Reason::Saturated) => case.hold_shortly(Reason::Saturated),
         Some(Reason::AtMinInstances) => Decision::Ignore(Reason::AtMinInstances),
-        Some(reason) => Decision::Escalate(reason),
+        Some(reason) => case.escalate(reason),
         // It runs, nothing speaks against that, and the rule has no rung for units that run.
         None if runs && untried && !doubted => Decision::Ignore(Reason::AlreadyHealthy),
-        None => Decision::Escalate(Reason::LadderExhausted),
+        None => case.escalate(Reason::LadderExhausted),
     }
 }
 
@@ -198,11 +200,7 @@ fn instance(pattern: &UnitPattern, number: u32) -> Option<UnitName> {
 impl Rule {
     /// Whether the ladder does nothing but scale (and ask people).
     pub(crate) fn only_scales(&self) -> bool {
-        self.ladder.iter().all(|rung| {
-            matches!(
-                rung.action,
-                RungAction::ScaleUp { .. } | RungAction::ScaleDown { .. } | RungAction::Escalate
-            )
-        })
+        let mut rungs = self.ladder.iter();
+        rungs.all(|rung| rung.action.scales() || rung.action == RungAction::Escalate)
     }
 }

@@ -22,11 +22,15 @@ mod decision;
 mod guards;
 mod history;
 mod ladder;
+mod lint;
 mod policy;
+mod polkit;
 mod protected;
 mod reason;
+mod replay;
 mod select;
 mod situation;
+mod standing;
 mod time;
 
 pub use action::{Action, Expected, Signal, UnknownSignal};
@@ -36,12 +40,15 @@ pub use decision::{Decision, Plan};
 pub use history::{History, Judgement, Outcome, PastAction, PastEscalation, RuleReset};
 pub use policy::{
     Backoff, Breaker, Budget, Efficacy, Flapping, HostLimits, Matcher, MatcherError, Matchers,
-    Mode, Policy, PolicyError, PolicyErrors, PolicyHash, Probe, Proof, Rule, RuleName,
+    Mode, Place, Policy, PolicyError, PolicyErrors, PolicyHash, Probe, Proof, Rule, RuleName,
     RuleNameError, Rung, RungAction, Saturation, Storm, When,
 };
+pub use polkit::{Verb, granted, polkit_rules};
 pub use protected::is_protected;
 pub use reason::Reason;
+pub use replay::{Difference, Recorded, replay};
 pub use select::{Selection, Target};
 pub use situation::{
     AlertNow, Answer, Approval, Attempt, IncidentView, Pause, Percent, Pressure, Situation, Watched,
 };
+pub use standing::{BudgetLeft, Standing};

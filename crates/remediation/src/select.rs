@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use units::{UnitName, UnitPattern};
 
-use crate::{Decision, Policy, Reason, Rule, Trigger};
+use crate::{Policy, Reason, Rule, Trigger};
 
 /// The rule that is about a trigger, and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +60,11 @@ impl Policy {
     /// the same again.
     ///
     /// # Errors
-    /// The decision not to act, with its reason, where no rule and target can be found.
-    pub fn select(&self, host: &str, trigger: &Trigger) -> Result<Selection<'_>, Decision> {
+    /// Why no rule and target can be found.
+    pub fn select(&self, host: &str, trigger: &Trigger) -> Result<Selection<'_>, Reason> {
         let about_us = |label: &str| label.is_empty() || label == host;
         match trigger {
-            Trigger::Alert(alert) if !about_us(alert.label("host")) => {
-                Err(Decision::Deny(Reason::OtherHost))
-            }
+            Trigger::Alert(alert) if !about_us(alert.label("host")) => Err(Reason::OtherHost),
             Trigger::Alert(alert) => {
                 let matching = self
                     .rules()
@@ -86,12 +84,12 @@ impl Policy {
 fn first_with_target<'p>(
     rules: impl Iterator<Item = &'p Rule>,
     unit: &str,
-) -> Result<Selection<'p>, Decision> {
-    let mut refusal = Decision::Ignore(Reason::NoRule);
+) -> Result<Selection<'p>, Reason> {
+    let mut refusal = Reason::NoRule;
     for rule in rules {
         match rule.target(unit) {
             Ok(target) => return Ok(Selection { rule, target }),
-            Err(reason) => refusal = Decision::Deny(reason),
+            Err(reason) => refusal = reason,
         }
     }
     Err(refusal)

@@ -52,7 +52,7 @@ pub struct Situation {
 /// What decisions need to know about an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentView {
-    /// Its id, a UUIDv7.
+    /// Its id, a UUID of version 7.
     pub id: Uuid,
     /// When it was opened.
     pub opened_at: Timestamp,

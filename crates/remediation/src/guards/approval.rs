@@ -1,9 +1,11 @@
 //! May the bot do it by itself?
 
+use jiff::Timestamp;
+
 use super::PlanGuard;
 use crate::case::Case;
 use crate::situation::Answer;
-use crate::{Decision, Mode, Outcome, Plan, Reason, time};
+use crate::{Decision, History, Mode, Outcome, Plan, Reason, Rule, time};
 
 pub(crate) const OBSERVE_MODE: PlanGuard = PlanGuard {
     claim: "the rule does more than observe",
@@ -27,16 +29,14 @@ pub(crate) const APPROVAL: PlanGuard = PlanGuard {
         };
         match approval.answer {
             Some(Answer::Denied) => Some(Decision::Deny(Reason::ApprovalDenied)),
-            _ if case.now() >= approval.expires_at => {
-                Some(Decision::Escalate(Reason::ApprovalExpired))
-            }
+            _ if case.now() >= approval.expires_at => Some(case.escalate(Reason::ApprovalExpired)),
             Some(Answer::Approved) => None,
             None => Some(ask(why, plan, approval.expires_at)),
         }
     },
 };
 
-fn ask(reason: Reason, plan: &Plan, expires_at: jiff::Timestamp) -> Decision {
+fn ask(reason: Reason, plan: &Plan, expires_at: Timestamp) -> Decision {
     Decision::AwaitApproval {
         reason,
         plan: plan.clone(),
@@ -47,17 +47,19 @@ fn ask(reason: Reason, plan: &Plan, expires_at: jiff::Timestamp) -> Decision {
 fn reason_to_ask(case: &Case<'_>) -> Option<Reason> {
     match case.rule.mode {
         Mode::Approve => Some(Reason::ApprovalNeeded),
-        _ if is_demoted(case) => Some(Reason::Demoted),
-        _ => None,
+        Mode::Auto | Mode::Observe => {
+            is_demoted(case.rule, case.history, case.now()).then_some(Reason::Demoted)
+        }
     }
 }
 
-/// A rule whose repairs keep failing, or are needed again and again, hides a fault.
-fn is_demoted(case: &Case<'_>) -> bool {
-    let limits = case.rule.efficacy;
-    let horizon = time::before(case.now(), limits.window);
+/// Whether the rule's repairs keep failing, or are needed again and again: either hides a fault.
+pub(crate) fn is_demoted(rule: &Rule, history: &History, now: Timestamp) -> bool {
+    let limits = rule.efficacy;
+    let horizon = time::before(now, limits.window);
     let came_to = |outcome| {
-        case.unsettled_actions()
+        history
+            .unsettled_by(&rule.name)
             .filter(|action| action.at > horizon && action.outcome() == Some(outcome))
             .count()
     };

@@ -40,8 +40,8 @@ fn wait_after(failures: usize, limits: Backoff, incident: Uuid) -> Duration {
     wait.saturating_add(jitter(wait, limits.jitter, incident))
 }
 
-/// Between nothing and `share` of the wait. The last bits of a UUIDv7 are random, and the same
-/// for as long as the incident lasts, so a replay gives the same wait.
+/// Between nothing and `share` of the wait. The last bits of an incident's id are random, and the
+/// same for as long as it lasts, so a replay gives the same wait.
 fn jitter(wait: Duration, share: Percent, incident: Uuid) -> Duration {
     const STEPS: u32 = 256;
     let step = u32::from(incident.as_bytes()[15]);

@@ -4,44 +4,60 @@
 //!            `failures` within `window`            `open_for` is over
 //!   closed ─────────────────────────────▶ open ─────────────────────▶ half open
 //!     ▲                                    ▲                              │
-//!     └── effective ───────────────────────┼──────────────── effective ───┤
-//!                                          └────────────── ineffective ───┘
+//!     │                                    └───────────── ineffective ────┤
+//!     └────────────────────────────────────────────────── effective ──────┘
 //! ```
 
 use jiff::Timestamp;
 
 use super::Guard;
-use crate::case::Case;
 use crate::policy::Breaker;
-use crate::{Decision, Outcome, Reason, time};
+use crate::{History, Outcome, Reason, Rule, time};
 
 pub(crate) const CIRCUIT_OPEN: Guard = Guard {
     claim: "the rule's circuit is not open",
     objection: |case| {
-        let circuit = circuit(case);
-        let Circuit::Open { since, until } = circuit else {
-            return None;
-        };
-        if case.now() >= until {
-            return None;
-        }
+        let opening = open_circuit(case.rule, case.history, case.now())?;
         let told = case.history.escalations.iter().any(|told| {
-            told.rule == case.rule.name && told.reason == Reason::CircuitOpen && told.at >= since
+            let same_circuit = told.rule == case.rule.name && told.reason == Reason::CircuitOpen;
+            same_circuit && told.at >= opening.since
         });
         Some(if told {
-            case.hold_until(Reason::CircuitOpen, until)
+            case.hold_until(Reason::CircuitOpen, opening.until)
         } else {
-            Decision::Escalate(Reason::CircuitOpen)
+            case.escalate(Reason::CircuitOpen)
         })
     },
 };
 
-/// The state that a sequence of outcomes leads to. A circuit that stays `Open` past `until` is
-/// half open: the next outcome settles which way it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The time for which a circuit lets nothing pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opening {
+    since: Timestamp,
+    until: Timestamp,
+}
+
+/// Where the rule's outcomes have led; `None` where the circuit is closed or half open.
+pub(crate) fn open_circuit(rule: &Rule, history: &History, now: Timestamp) -> Option<Opening> {
+    let judged = history.unsettled_by(&rule.name).filter_map(|a| a.judged);
+    let mut outcomes: Vec<_> = judged.map(|judged| (judged.at, judged.outcome)).collect();
+    outcomes.sort_unstable();
+    let circuit = outcomes
+        .into_iter()
+        .fold(Circuit::CLOSED, |circuit, (at, outcome)| {
+            circuit.after(at, outcome, rule.breaker)
+        });
+    match circuit {
+        Circuit::Open(opening) if now < opening.until => Some(opening),
+        Circuit::Open(_) | Circuit::Closed { .. } => None,
+    }
+}
+
+/// The state that a sequence of outcomes leads to. One that stays `Open` past its end is half
+/// open: the next outcome settles which way it goes.
 enum Circuit {
     Closed { failures: Vec<Timestamp> },
-    Open { since: Timestamp, until: Timestamp },
+    Open(Opening),
 }
 
 impl Circuit {
@@ -52,16 +68,16 @@ impl Circuit {
     fn after(self, at: Timestamp, outcome: Outcome, limits: Breaker) -> Self {
         match (self, outcome) {
             (_, Outcome::Effective) => Self::CLOSED,
-            (state, Outcome::Unknown) => state,
-            (Self::Open { .. }, Outcome::Ineffective) => Self::open(at, limits),
+            (circuit, Outcome::Unknown) => circuit,
+            (Self::Open(_), Outcome::Ineffective) => Self::open(at, limits),
             (Self::Closed { mut failures }, Outcome::Ineffective) => {
                 let horizon = time::before(at, limits.window);
                 failures.retain(|failure| *failure > horizon);
                 failures.push(at);
-                if failures.len() >= limits.failures {
-                    Self::open(at, limits)
-                } else {
+                if failures.len() < limits.failures {
                     Self::Closed { failures }
+                } else {
+                    Self::open(at, limits)
                 }
             }
         }
@@ -69,20 +85,6 @@ impl Circuit {
 
     fn open(since: Timestamp, limits: Breaker) -> Self {
         let until = time::after(since, limits.open_for);
-        Self::Open { since, until }
+        Self::Open(Opening { since, until })
     }
-}
-
-fn circuit(case: &Case<'_>) -> Circuit {
-    let mut outcomes: Vec<(Timestamp, Outcome)> = case
-        .unsettled_actions()
-        .filter_map(|action| action.judged)
-        .map(|judged| (judged.at, judged.outcome))
-        .collect();
-    outcomes.sort();
-    outcomes
-        .into_iter()
-        .fold(Circuit::CLOSED, |circuit, (at, outcome)| {
-            circuit.after(at, outcome, case.rule.breaker)
-        })
 }

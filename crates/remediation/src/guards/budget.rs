@@ -4,9 +4,8 @@
 use jiff::Timestamp;
 
 use super::PlanGuard;
-use crate::case::Case;
 use crate::policy::Budget;
-use crate::{Decision, PastAction, Reason, time};
+use crate::{History, PastAction, Reason, time};
 
 pub(crate) const HOST_IN_FLIGHT: PlanGuard = PlanGuard {
     claim: "the host has room for one more repair at once",
@@ -20,8 +19,9 @@ pub(crate) const HOST_IN_FLIGHT: PlanGuard = PlanGuard {
 pub(crate) const RULE_BUDGET: PlanGuard = PlanGuard {
     claim: "the rule has an action left",
     objection: |case, plan| {
-        let spent = frees_up_at(case, case.rule.budget, |action| action.rule == plan.rule);
-        spent.map(|_| Decision::Escalate(Reason::RuleBudget))
+        let by_rule = |action: &PastAction| action.rule == plan.rule;
+        let spent = spent(case.rule.budget, case.history, case.now(), by_rule);
+        spent.map(|_| case.escalate(Reason::RuleBudget))
     },
 };
 
@@ -29,32 +29,44 @@ pub(crate) const UNIT_BUDGET: PlanGuard = PlanGuard {
     claim: "the unit has an action left",
     objection: |case, plan| {
         let budget = case.policy.host().unit_budget;
-        let spent = frees_up_at(case, budget, |action| action.unit == plan.unit);
-        spent.map(|_| Decision::Escalate(Reason::UnitBudget))
+        let on_unit = |action: &PastAction| action.unit == plan.unit;
+        let spent = spent(budget, case.history, case.now(), on_unit);
+        spent.map(|_| case.escalate(Reason::UnitBudget))
     },
 };
 
 pub(crate) const HOST_BUDGET: PlanGuard = PlanGuard {
     claim: "the host has an action left",
     objection: |case, _| {
-        let spent = frees_up_at(case, case.policy.host().budget, |_| true);
+        let spent = spent(case.policy.host().budget, case.history, case.now(), |_| {
+            true
+        });
         // The unit is not to blame, and its turn will come.
         spent.map(|free_at| case.hold_until(Reason::HostBudget, free_at))
     },
 };
 
-/// When the budget allows one more action; `None` where it does now.
-fn frees_up_at(
-    case: &Case<'_>,
+/// How many actions are left of a budget now.
+pub(crate) fn left(
     budget: Budget,
+    history: &History,
+    now: Timestamp,
+    counts: impl Fn(&PastAction) -> bool,
+) -> usize {
+    let used = history.within(budget.window, now).filter(|a| counts(a));
+    budget.max_actions.get().saturating_sub(used.count())
+}
+
+/// When a budget that is used up allows one more action; `None` where it does now.
+fn spent(
+    budget: Budget,
+    history: &History,
+    now: Timestamp,
     counts: impl Fn(&PastAction) -> bool,
 ) -> Option<Timestamp> {
-    let recent = case.history.within(budget.window, case.now());
-    let mut times: Vec<Timestamp> = recent
-        .filter(|action| counts(action))
-        .map(|action| action.at)
-        .collect();
-    times.sort_unstable_by(|a, b| b.cmp(a));
-    let oldest_that_counts = times.get(budget.max_actions.get() - 1)?;
-    Some(time::after(*oldest_that_counts, budget.window))
+    let used = history.within(budget.window, now).filter(|a| counts(a));
+    let mut newest_first: Vec<Timestamp> = used.map(|action| action.at).collect();
+    newest_first.sort_unstable_by(|a, b| b.cmp(a));
+    let first_to_go = newest_first.get(budget.max_actions.get() - 1)?;
+    Some(time::after(*first_to_go, budget.window))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Guard;
-use crate::{Decision, Outcome, Reason};
+use crate::{Outcome, Reason};
 
 pub(crate) const FLAPPING: Guard = Guard {
     claim: "the unit's earlier repairs lasted",
@@ -17,6 +17,6 @@ pub(crate) const FLAPPING: Guard = Guard {
             .map(|action| action.incident)
             .filter(|incident| *incident != case.situation.incident.id)
             .collect();
-        (earlier_incidents.len() >= limits.repairs).then_some(Decision::Escalate(Reason::Flapping))
+        (earlier_incidents.len() >= limits.repairs).then(|| case.escalate(Reason::Flapping))
     },
 };

@@ -3,10 +3,10 @@
 //! A guard states a claim that must hold before the bot acts. Its function returns `None` where it
 //! holds and the decision that follows where it does not.
 
-mod approval;
+pub(crate) mod approval;
 mod backoff;
-mod breaker;
-mod budget;
+pub(crate) mod breaker;
+pub(crate) mod budget;
 mod busy;
 mod cooldown;
 mod existence;

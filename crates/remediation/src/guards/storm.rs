@@ -9,7 +9,7 @@ use units::UnitName;
 
 use super::Guard;
 use crate::case::Case;
-use crate::{Decision, Percent, Reason, time};
+use crate::{Percent, Reason, time};
 
 pub(crate) const STORM: Guard = Guard {
     claim: "the host is not in a storm",
@@ -24,7 +24,7 @@ pub(crate) const STORM: Guard = Guard {
         Some(if told {
             case.hold_shortly(Reason::Storm)
         } else {
-            Decision::Escalate(Reason::Storm)
+            case.escalate(Reason::Storm)
         })
     },
 };

@@ -37,7 +37,7 @@ pub(super) const UNIT_BUDGET: Budget = budget(6, hours(1));
 /// One repair at a time shows what each of them did.
 pub(super) const MAX_IN_FLIGHT: usize = 1;
 
-/// 40 % is the share of OpenShift's example; below three units any break would be a storm.
+/// 40 % is the share in the example of `OpenShift`; below three units any break would be a storm.
 pub(super) const STORM: Storm = Storm {
     share: Percent::of(40, 100),
     min_units: 3,

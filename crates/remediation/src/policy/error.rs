@@ -3,13 +3,26 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// One mistake in one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyError {
+/// A line of one of the policy's files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// One mistake in one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    /// Where.
+    pub place: Place,
     /// The key, such as `rule.units`; empty where the text is no TOML at all.
     pub key: String,
     /// What is wrong, and what to do instead.
@@ -18,7 +31,7 @@ pub struct PolicyError {
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        write!(f, "{}: ", self.place)?;
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }

@@ -42,11 +42,11 @@ impl Matchers {
 pub struct Matcher {
     text: String,
     label: String,
-    test: Test,
+    condition: Condition,
 }
 
 #[derive(Clone, Debug)]
-enum Test {
+enum Condition {
     Equal(String),
     NotEqual(String),
     Regex(Regex),
@@ -61,19 +61,19 @@ impl Matcher {
 
     /// The one value that it lets pass, where there is only one.
     pub fn only_value(&self) -> Option<&str> {
-        match &self.test {
-            Test::Equal(value) => Some(value),
+        match &self.condition {
+            Condition::Equal(value) => Some(value),
             _ => None,
         }
     }
 
     /// Whether it holds for a label with this value.
     pub fn matches_value(&self, value: &str) -> bool {
-        match &self.test {
-            Test::Equal(wanted) => value == wanted,
-            Test::NotEqual(unwanted) => value != unwanted,
-            Test::Regex(regex) => regex.is_match(value),
-            Test::NotRegex(regex) => !regex.is_match(value),
+        match &self.condition {
+            Condition::Equal(wanted) => value == wanted,
+            Condition::NotEqual(unwanted) => value != unwanted,
+            Condition::Regex(regex) => regex.is_match(value),
+            Condition::NotRegex(regex) => !regex.is_match(value),
         }
     }
 }
@@ -95,16 +95,16 @@ impl FromStr for Matcher {
             return Err(MatcherError::Label(label.into()));
         }
         let value = unquote(rest[operator.len()..].trim()).ok_or_else(malformed)?;
-        let test = match operator {
-            "=" => Test::Equal(value),
-            "!=" => Test::NotEqual(value),
-            "=~" => Test::Regex(anchored(&value)?),
-            _ => Test::NotRegex(anchored(&value)?),
+        let condition = match operator {
+            "=" => Condition::Equal(value),
+            "!=" => Condition::NotEqual(value),
+            "=~" => Condition::Regex(anchored(&value)?),
+            _ => Condition::NotRegex(anchored(&value)?),
         };
         Ok(Self {
             text: text.into(),
             label: label.into(),
-            test,
+            condition,
         })
     }
 }

@@ -18,7 +18,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use serde::{Deserialize, Serialize};
 use units::{UnitName, UnitPattern};
 
-pub use error::{PolicyError, PolicyErrors};
+pub use error::{Place, PolicyError, PolicyErrors};
 pub use matcher::{Matcher, MatcherError, Matchers};
 pub use name::{RuleName, RuleNameError};
 
@@ -168,6 +168,8 @@ pub struct Storm {
 pub struct Rule {
     /// Its name; unique in the policy.
     pub name: RuleName,
+    /// Where it is written.
+    pub place: Place,
     /// Which alerts it is about.
     pub matchers: Matchers,
     /// Which units it may touch. Empty means none.
@@ -271,6 +273,13 @@ pub enum When {
     Inactive,
     /// It crashed, could not start, or is past its start limit.
     Failed,
+}
+
+impl RungAction {
+    /// Whether it changes how many instances run.
+    pub fn scales(&self) -> bool {
+        matches!(self, Self::ScaleUp { .. } | Self::ScaleDown { .. })
+    }
 }
 
 /// How it is shown that an action worked. The unit's state is always part of it.

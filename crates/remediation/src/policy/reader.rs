@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::PolicyError;
+use super::{Place, PolicyError};
 use crate::Percent;
 
 /// One file of a policy, and the mistakes found in it.
@@ -42,9 +42,12 @@ impl<'a> Document<'a> {
     }
 
     pub(super) fn note(&self, offset: usize, key: &str, problem: impl Display) {
-        let error = PolicyError {
+        let place = Place {
             file: self.file.to_owned(),
             line: self.line(offset),
+        };
+        let error = PolicyError {
+            place,
             key: key.to_owned(),
             problem: problem.to_string(),
         };
@@ -53,17 +56,18 @@ impl<'a> Document<'a> {
 
     pub(super) fn into_errors(self) -> Vec<PolicyError> {
         let mut errors = self.errors.into_inner();
-        errors.sort_by_key(|error| error.line);
+        errors.sort_by_key(|error| error.place.line);
         errors
     }
 
     fn line(&self, offset: usize) -> usize {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        before.split('\n').count()
     }
 }
 
-/// One table of a document. Every key that is asked for is known; the others are mistakes.
+/// One table of a document. A key that nobody has asked for when the section is dropped is a
+/// mistake.
 pub(super) struct Section<'a> {
     document: &'a Document<'a>,
     table: &'a DeTable<'a>,
@@ -94,18 +98,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Notes every key that was not asked for.
-    pub(super) fn finish(self) {
-        let known: Vec<&str> = self.known.iter().copied().collect();
-        for (key, _) in self.table {
-            if !self.known.contains(key.get_ref().as_ref()) {
-                let problem = format!("unknown key; known here: {}", known.join(", "));
-                let path = self.path_of(key.get_ref());
-                self.document.note(key.span().start, &path, problem);
-            }
-        }
-    }
-
     /// Notes a mistake at a key that is there, or at the section where it is not.
     pub(super) fn note(&self, key: &str, problem: impl Display) {
         let offset = self
@@ -113,6 +105,14 @@ impl<'a> Section<'a> {
             .get_key_value(key)
             .map_or(self.offset, |(key, _)| key.span().start);
         self.document.note(offset, &self.path_of(key), problem);
+    }
+
+    /// Where the section stands.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            file: self.document.file.to_owned(),
+            line: self.document.line(self.offset),
+        }
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -174,16 +174,24 @@ impl<'a> Section<'a> {
         text
     }
 
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        let value = self.value(key)?;
-        let flag = value.get_ref().as_bool();
-        if flag.is_none() {
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        let Some(value) = self.value(key) else {
+            return default;
+        };
+        value.get_ref().as_bool().unwrap_or_else(|| {
             self.wrong_type(key, value, "true or false");
-        }
-        flag
+            default
+        })
     }
 
-    pub(super) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    pub(super) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>, default: T) -> T
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
+        self.number_at(key, range).unwrap_or(default)
+    }
+
+    pub(super) fn number_at<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
@@ -206,22 +214,23 @@ impl<'a> Section<'a> {
         &mut self,
         key: &'static str,
         range: &RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        let text = self.text(key)?;
-        let duration = text
-            .parse::<SignedDuration>()
-            .ok()
-            .and_then(|duration| Duration::try_from(duration).ok())
-            .filter(|duration| range.contains(duration));
-        if duration.is_none() {
-            let problem = format!(
-                "{text:?} is no duration from {:#} to {:#}; write it like \"5m 30s\"",
-                friendly(*range.start()),
-                friendly(*range.end()),
-            );
-            self.note(key, problem);
-        }
+        default: Duration,
+    ) -> Duration {
+        let Some(text) = self.text(key) else {
+            return default;
+        };
+        let duration = text.parse::<SignedDuration>().ok();
+        let duration = duration.and_then(|duration| Duration::try_from(duration).ok());
         duration
+            .filter(|duration| range.contains(duration))
+            .unwrap_or_else(|| {
+                let (least, most) = (friendly(*range.start()), friendly(*range.end()));
+                let problem = format!(
+                    "{text:?} is no duration from {least:#} to {most:#}; write it like \"5m 30s\""
+                );
+                self.note(key, problem);
+                default
+            })
     }
 
     /// A share such as `"40%"`.
@@ -257,6 +266,19 @@ impl<'a> Section<'a> {
     pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
         let value = self.value(key)?;
         self.section_of(key, value)
+    }
+
+    /// What `read` makes of the table at this key, or the default where there is none.
+    pub(super) fn nested<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&mut Section<'a>, T) -> T,
+    ) -> T {
+        match self.section(key) {
+            Some(mut section) => read(&mut section, default),
+            None => default,
+        }
     }
 
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
@@ -305,6 +327,19 @@ impl<'a> Section<'a> {
             key.to_owned()
         } else {
             format!("{}.{key}", self.path)
+        }
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        let known: Vec<&str> = self.known.iter().copied().collect();
+        for (key, _) in self.table {
+            if !self.known.contains(key.get_ref().as_ref()) {
+                let problem = format!("unknown key; known here: {}", known.join(", "));
+                let path = self.path_of(key.get_ref());
+                self.document.note(key.span().start, &path, problem);
+            }
         }
     }
 }

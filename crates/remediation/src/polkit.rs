@@ -1,0 +1,141 @@
+//! The polkit rule that grants exactly what a policy needs.
+//!
+//! systemd asks polkit about `org.freedesktop.systemd1.manage-units` and tells it the unit and the
+//! verb (`bus_verify_manage_units_async_full()` in systemd's `dbus-unit.c`). Calls that carry no
+//! unit, such as `StartTransientUnit`, are refused here because they name none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+
+use units::{UnitName, UnitPattern};
+
+use crate::{Mode, Policy, Rule, RungAction};
+
+/// What systemd calls an operation when it asks polkit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)] // systemd's own words.
+pub enum Verb {
+    Start,
+    Stop,
+    Restart,
+    Reload,
+    Kill,
+    ResetFailed,
+}
+
+impl Verb {
+    /// The word in the detail `verb`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Kill => "kill",
+            Self::ResetFailed => "reset-failed",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The unit and verb pairs that the policy's rules can lead to. Rules that only observe need none.
+pub fn granted(policy: &Policy) -> BTreeSet<(UnitPattern, Verb)> {
+    let acting = policy.rules().iter().filter(|r| r.mode != Mode::Observe);
+    acting
+        .flat_map(grants_of_rule)
+        .filter(|(unit, _)| !policy.host().protected.contains(unit))
+        .collect()
+}
+
+fn grants_of_rule(rule: &Rule) -> Vec<(UnitPattern, Verb)> {
+    let mut grants = Vec::new();
+    for rung in &rule.ladder {
+        let verbs: &[Verb] = match &rung.action {
+            RungAction::Reload => &[Verb::Reload],
+            RungAction::Restart => &[Verb::Restart],
+            RungAction::Start | RungAction::ScaleUp { .. } => &[Verb::Start],
+            RungAction::Stop | RungAction::ScaleDown { .. } => &[Verb::Stop],
+            RungAction::Kill { .. } => &[Verb::Kill],
+            RungAction::ResetFailedStart => {
+                let also = rule.also_reset.iter();
+                grants.extend(also.map(|unit| (exactly(unit), Verb::ResetFailed)));
+                &[Verb::ResetFailed, Verb::Start]
+            }
+            RungAction::Runbook { unit } => {
+                grants.push((exactly(unit), Verb::Start));
+                &[]
+            }
+            RungAction::Escalate => &[],
+        };
+        let pairs = |unit: &UnitPattern| verbs.iter().map(|verb| (unit.clone(), *verb)).collect();
+        grants.extend(rule.units.iter().flat_map(|unit| -> Vec<_> { pairs(unit) }));
+    }
+    grants
+}
+
+fn exactly(unit: &UnitName) -> UnitPattern {
+    UnitPattern::Exact(unit.clone())
+}
+
+/// The rule as polkit's `rules.d` wants it, in the ECMAScript 5 of its engine.
+///
+/// It answers for the user `alert-bot` alone, and for that user about everything of systemd: yes
+/// for the granted pairs, no for all else.
+pub fn polkit_rules(policy: &Policy) -> String {
+    let mut verbs_of_unit: BTreeMap<UnitPattern, BTreeSet<Verb>> = BTreeMap::new();
+    for (unit, verb) in granted(policy) {
+        verbs_of_unit.entry(unit).or_default().insert(verb);
+    }
+    let mut table = String::new();
+    for (unit, verbs) in &verbs_of_unit {
+        let verbs: Vec<String> = verbs.iter().map(|verb| format!("\"{verb}\"")).collect();
+        let (regex, verbs) = (anchored(unit), verbs.join(", "));
+        writeln!(table, "        [/{regex}/, [{verbs}]],").expect("a String takes any text");
+    }
+    TEMPLATE.replace("@GRANTED@", table.trim_end_matches(",\n"))
+}
+
+const TEMPLATE: &str = r#"// What alert-bot may ask of systemd: exactly what its policy needs.
+// Made by `alert-bot polkit-rules`. Change the policy, not this file; `alert-bot validate`
+// reports when the two differ.
+
+polkit.addRule(function (action, subject) {
+    if (subject.user !== "alert-bot" || action.id.indexOf("org.freedesktop.systemd1.") !== 0) {
+        return polkit.Result.NOT_HANDLED;
+    }
+    var granted = [
+@GRANTED@
+    ];
+    var unit = action.lookup("unit");
+    var verb = action.lookup("verb");
+    if (action.id !== "org.freedesktop.systemd1.manage-units" || !unit || !verb) {
+        return polkit.Result.NO;
+    }
+    for (var i = 0; i < granted.length; i++) {
+        if (granted[i][0].test(unit) && granted[i][1].indexOf(verb) !== -1) {
+            return polkit.Result.YES;
+        }
+    }
+    return polkit.Result.NO;
+});
+"#;
+
+/// A regular expression for the whole name and nothing else.
+fn anchored(unit: &UnitPattern) -> String {
+    match unit {
+        UnitPattern::Exact(unit) => format!("^{}$", escaped(unit.as_str())),
+        UnitPattern::Instances { stem, suffix } => {
+            format!(r"^{}@[A-Za-z0-9:_.\\@-]+\.{suffix}$", escaped(stem))
+        }
+    }
+}
+
+/// Of the characters that unit names may hold, `.` and `\` mean something else in an expression.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('.', r"\.")
+}

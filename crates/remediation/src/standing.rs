@@ -1,0 +1,71 @@
+//! Where the limits stand, for metrics, `status` and the alerts about the bot itself.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use units::UnitName;
+
+use crate::guards::{approval, breaker, budget};
+use crate::{History, PastAction, Policy, RuleName};
+
+/// What is left of every budget, and which rules have lost their freedom. It is worked out by the
+/// very functions that the guards use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What is left of every budget: the host's, each rule's, and that of each unit acted on.
+    pub budgets: Vec<BudgetLeft>,
+    /// Rules whose circuit is open.
+    pub open_circuits: BTreeSet<RuleName>,
+    /// Rules that were demoted to asking for approval.
+    pub demoted: BTreeSet<RuleName>,
+}
+
+/// What is left of one budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetLeft {
+    /// `host`, `rule` or `unit`: the metric label `scope`.
+    pub scope: &'static str,
+    /// The rule or unit; empty for the host. The metric label `name`.
+    pub name: String,
+    /// Actions left in the window that ends now.
+    pub left: usize,
+}
+
+impl Standing {
+    /// Where the limits stand at this moment.
+    pub fn of(policy: &Policy, history: &History, now: Timestamp) -> Self {
+        let rules_that = |holds: &dyn Fn(&crate::Rule) -> bool| {
+            let rules = policy.rules().iter().filter(|rule| holds(rule));
+            rules.map(|rule| rule.name.clone()).collect()
+        };
+        Self {
+            budgets: budgets_left(policy, history, now),
+            open_circuits: rules_that(&|rule| breaker::open_circuit(rule, history, now).is_some()),
+            demoted: rules_that(&|rule| approval::is_demoted(rule, history, now)),
+        }
+    }
+}
+
+fn budgets_left(policy: &Policy, history: &History, now: Timestamp) -> Vec<BudgetLeft> {
+    let left = |scope, name: &str, limit, counts: &dyn Fn(&PastAction) -> bool| BudgetLeft {
+        scope,
+        name: name.to_owned(),
+        left: budget::left(limit, history, now, counts),
+    };
+    let host = left("host", "", policy.host().budget, &|_| true);
+    let rules = policy.rules().iter().map(|rule| {
+        left("rule", rule.name.as_str(), rule.budget, &|action| {
+            action.rule == rule.name
+        })
+    });
+    let acted_on: BTreeSet<&UnitName> = history.actions.iter().map(|a| &a.unit).collect();
+    let units = acted_on.into_iter().map(|unit| {
+        left(
+            "unit",
+            unit.as_str(),
+            policy.host().unit_budget,
+            &|action| action.unit == *unit,
+        )
+    });
+    std::iter::once(host).chain(rules).chain(units).collect()
+}

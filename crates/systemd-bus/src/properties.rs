@@ -40,6 +40,21 @@ pub struct UnitProperties {
 }
 
 impl UnitProperties {
+    /// Puts everything that `newer` tells in the place of what was known.
+    pub fn take_over(&mut self, newer: Self) {
+        /// A field that `newer` does not tell keeps its value.
+        macro_rules! take_over {
+            ($($field:ident)+) => { $(if newer.$field.is_some() { self.$field = newer.$field; })+ };
+        }
+        take_over! {
+            active_state sub_state job_id invocation_id inactive_exit_usec active_enter_usec result
+            main_pid exec_main_status n_restarts watchdog_usec watchdog_last_ping_usec
+            last_trigger_usec next_elapse_realtime_usec next_elapse_monotonic_usec accepted
+            connections refused ip_ingress_bytes ip_ingress_packets ip_egress_bytes
+            ip_egress_packets
+        }
+    }
+
     /// Takes in one property; those that no caller needs are passed over.
     pub(crate) fn absorb(&mut self, name: &str, value: &Variant<'_>) {
         match name {

@@ -1,0 +1,220 @@
+//! One pass over the cgroup files, collector by collector.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::cgroup_text::{self as text, Malformed};
+use crate::config::Collectors;
+use crate::reading::Reading;
+use crate::resident::Processes;
+use crate::tree::{CgroupFile, Outcome, Tree};
+
+/// What a collector is called in metrics and in the configuration.
+pub type Name = &'static str;
+
+/// How one collector did.
+#[derive(Debug)]
+pub struct Report {
+    /// Which one.
+    pub collector: Name,
+    /// How long it took.
+    pub duration: Duration,
+    /// The first thing that went wrong; none is success.
+    pub error: Option<String>,
+}
+
+/// A collector's name, whether it is switched on, and what it does.
+type Pass = (Name, bool, fn(&mut Collector, Instant) -> Outcome);
+
+/// Reads the cgroup files of all units.
+#[derive(Debug)]
+pub struct Collector {
+    tree: Tree,
+    processes: Processes,
+    enabled: Collectors,
+}
+
+impl Collector {
+    /// A collector over `tree`, with procfs at `proc`.
+    pub fn new(tree: Tree, proc: PathBuf, enabled: Collectors) -> Self {
+        Self {
+            tree,
+            processes: Processes::new(proc),
+            enabled,
+        }
+    }
+
+    /// The units and what was read of them.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Reads everything that is enabled, until `deadline` at the latest; what was not reached is
+    /// left out and its collector reported as failed.
+    pub fn collect(&mut self, deadline: Instant) -> Vec<Report> {
+        let mut reports = Vec::new();
+        let walked = timed("tree", &mut reports, || match self.tree.refresh() {
+            Ok(()) => Outcome::default(),
+            Err(error) => failed(&error, &self.tree),
+        });
+        if !walked {
+            return reports;
+        }
+        for (collector, enabled, read) in self.passes() {
+            if enabled {
+                timed(collector, &mut reports, || read(self, deadline));
+            }
+        }
+        reports
+    }
+
+    fn passes(&self) -> [Pass; 6] {
+        let on = self.enabled;
+        [
+            ("memory", on.memory, Self::memory),
+            ("cpu", on.cpu, Self::cpu),
+            ("io", on.io, Self::io),
+            ("pids", on.pids, Self::pids),
+            ("pressure", on.pressure, Self::pressure),
+            ("processes", on.processes, Self::processes),
+        ]
+    }
+
+    fn cpu(&mut self, deadline: Instant) -> Outcome {
+        self.tree
+            .read_each(CgroupFile::CpuStat, deadline, |reading, found| {
+                reading.cpu = Some(text::cpu(found)?);
+                Ok(())
+            })
+    }
+
+    fn memory(&mut self, deadline: Instant) -> Outcome {
+        type Take = fn(&mut Reading, &str) -> Result<(), Malformed>;
+        const FILES: [(CgroupFile, Take); 7] = [
+            (CgroupFile::MemoryStat, |reading, found| {
+                reading.memory_stat = Some(text::memory_stat(found)?);
+                Ok(())
+            }),
+            (CgroupFile::MemoryCurrent, |reading, found| {
+                reading.memory_current = Some(text::single(found)?);
+                Ok(())
+            }),
+            (CgroupFile::MemoryEvents, |reading, found| {
+                reading.memory_events = Some(text::memory_events(found)?);
+                Ok(())
+            }),
+            (CgroupFile::MemorySwapCurrent, |reading, found| {
+                reading.memory_swap_current = Some(text::single(found)?);
+                Ok(())
+            }),
+            (CgroupFile::MemoryPeak, |reading, found| {
+                reading.memory_peak = Some(text::single(found)?);
+                Ok(())
+            }),
+            (CgroupFile::MemoryMax, |reading, found| {
+                reading.limits.memory_max = text::limit(found)?;
+                Ok(())
+            }),
+            (CgroupFile::MemoryHigh, |reading, found| {
+                reading.limits.memory_high = text::limit(found)?;
+                Ok(())
+            }),
+        ];
+        let tree = &mut self.tree;
+        joined(FILES.map(|(file, take)| tree.read_each(file, deadline, take)))
+    }
+
+    fn io(&mut self, deadline: Instant) -> Outcome {
+        self.tree
+            .read_each(CgroupFile::IoStat, deadline, |reading, found| {
+                reading.io = text::io(found)?;
+                Ok(())
+            })
+    }
+
+    fn pids(&mut self, deadline: Instant) -> Outcome {
+        let tree = &mut self.tree;
+        joined([
+            tree.read_each(CgroupFile::PidsCurrent, deadline, |reading, found| {
+                reading.tasks_current = Some(text::single(found)?);
+                Ok(())
+            }),
+            tree.read_each(CgroupFile::PidsMax, deadline, |reading, found| {
+                reading.limits.tasks_max = text::limit(found)?;
+                Ok(())
+            }),
+            tree.read_each(CgroupFile::PidsEvents, deadline, |reading, found| {
+                reading.pids_max_events = Some(text::pids_events(found)?);
+                Ok(())
+            }),
+        ])
+    }
+
+    fn pressure(&mut self, deadline: Instant) -> Outcome {
+        let tree = &mut self.tree;
+        joined([
+            tree.read_each(CgroupFile::CpuPressure, deadline, |reading, found| {
+                reading.cpu_pressure = Some(text::pressure(found)?);
+                Ok(())
+            }),
+            tree.read_each(CgroupFile::MemoryPressure, deadline, |reading, found| {
+                reading.memory_pressure = Some(text::pressure(found)?);
+                Ok(())
+            }),
+            tree.read_each(CgroupFile::IoPressure, deadline, |reading, found| {
+                reading.io_pressure = Some(text::pressure(found)?);
+                Ok(())
+            }),
+        ])
+    }
+
+    /// Where a controller is absent, what the processes themselves show.
+    fn processes(&mut self, deadline: Instant) -> Outcome {
+        let processes = &self.processes;
+        let resident = self.tree.read_each_if(
+            CgroupFile::Procs,
+            deadline,
+            |reading| reading.memory_current.is_none(),
+            |reading, found| {
+                reading.processes_resident = Some(processes.resident_bytes(found));
+                Ok(())
+            },
+        );
+        joined([resident])
+    }
+}
+
+fn timed(collector: Name, reports: &mut Vec<Report>, read: impl FnOnce() -> Outcome) -> bool {
+    let started = Instant::now();
+    let outcome = read();
+    let error = match outcome {
+        Outcome {
+            out_of_time: true, ..
+        } => Some("the scrape's time was over".to_owned()),
+        Outcome { error, .. } => error,
+    };
+    let is_success = error.is_none();
+    reports.push(Report {
+        collector,
+        duration: started.elapsed(),
+        error,
+    });
+    is_success
+}
+
+fn joined<const N: usize>(outcomes: [Outcome; N]) -> Outcome {
+    let mut all = Outcome::default();
+    for outcome in outcomes {
+        all.out_of_time |= outcome.out_of_time;
+        all.error = all.error.or(outcome.error);
+    }
+    all
+}
+
+fn failed(error: &io::Error, tree: &Tree) -> Outcome {
+    Outcome {
+        error: Some(format!("{}: {error}", tree.root().display())),
+        out_of_time: false,
+    }
+}

@@ -1,0 +1,148 @@
+//! The text exposition format 0.0.4, written straight into one buffer. Pure.
+
+use std::io::Write;
+
+/// A value as it appears in a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A whole number.
+    Whole(u64),
+    /// A whole number that can be negative.
+    Signed(i64),
+    /// Microseconds, shown as seconds.
+    Micros(u64),
+}
+
+/// What a metric counts like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The format's own words.
+pub enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// Text under construction.
+#[derive(Debug)]
+pub struct Exposition {
+    text: Vec<u8>,
+}
+
+impl Exposition {
+    /// An empty text with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(bytes),
+        }
+    }
+
+    /// Begins a metric. Its samples must follow before the next one begins.
+    pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        self.push(&[
+            "# HELP ",
+            name,
+            " ",
+            help,
+            "\n# TYPE ",
+            name,
+            " ",
+            kind,
+            "\n",
+        ]);
+    }
+
+    /// One sample. The labels are written as they are: `first` is made by [`label`], each of
+    /// `more` begins with a comma or continues the one before.
+    pub fn sample(&mut self, name: &str, first: &str, more: &[&str], value: Value) {
+        self.text.extend_from_slice(name.as_bytes());
+        if !first.is_empty() {
+            self.push(&["{", first]);
+            self.push(more);
+            self.text.push(b'}');
+        }
+        self.text.push(b' ');
+        self.value(value);
+        self.text.push(b'\n');
+    }
+
+    /// The finished text.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.text
+    }
+
+    /// For an encoder that appends samples of its own.
+    pub fn writer(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    fn push(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.text.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    fn value(&mut self, value: Value) {
+        const MICROS: u64 = 1_000_000;
+        let written = match value {
+            Value::Whole(number) => write!(self.text, "{number}"),
+            Value::Signed(number) => write!(self.text, "{number}"),
+            Value::Micros(micros) if micros.is_multiple_of(MICROS) => {
+                write!(self.text, "{}", micros / MICROS)
+            }
+            Value::Micros(micros) => {
+                write!(self.text, "{}.{:06}", micros / MICROS, micros % MICROS)
+            }
+        };
+        written.expect("a Vec takes every write");
+    }
+}
+
+/// `name="value"`, with the value escaped.
+pub fn label(name: &str, value: &str) -> String {
+    let mut text = String::with_capacity(name.len() + value.len() + 3);
+    text.push_str(name);
+    text.push_str("=\"");
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_what_prometheus_reads() {
+        let mut text = Exposition::with_capacity(0);
+        text.family("a_seconds_total", Kind::Counter, "Time.");
+        let unit = label("unit", "a\\x2d\"b\n.service");
+        text.sample(
+            "a_seconds_total",
+            &unit,
+            &[",mode=\"user\""],
+            Value::Micros(1_500_000),
+        );
+        text.sample("a_seconds_total", "", &[], Value::Micros(2_000_000));
+        text.sample("a_seconds_total", "", &[], Value::Micros(7));
+        text.sample("a_seconds_total", "", &[], Value::Signed(-1));
+        assert_eq!(
+            String::from_utf8(text.into_bytes()).unwrap(),
+            "# HELP a_seconds_total Time.\n\
+             # TYPE a_seconds_total counter\n\
+             a_seconds_total{unit=\"a\\\\x2d\\\"b\\n.service\",mode=\"user\"} 1.500000\n\
+             a_seconds_total 2\n\
+             a_seconds_total 0.000007\n\
+             a_seconds_total -1\n"
+        );
+    }
+}

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from host import checks, guest, health, lock, network, packages, preflight, teardown, tree
+from host import checks, guest, health, lock, network, packages, preflight, teardown, tree, vagrant
 from host import deploy as deploy_step
 from host import up as up_steps
 from host.errors import StepError
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("preflight", _preflight, "say what is in the way of `up`")
     add("deb", _deb, "build the .deb packages")
     add("ansible", _ansible, "install Ansible into .venv")
+    add("vagrant-table", _vagrant_table, "show the services of the Vagrantfile's machine")
     add("lint", _lint, "check everything that needs no host")
     test = add("test", _test, "check everything, the machine tests last")
     test.add_argument("pytest_arguments", nargs="*", help="for pytest, after --")
@@ -164,6 +165,12 @@ def _ansible(_host: Host, _options: argparse.Namespace) -> int:
     with Progress().step("tools: ansible in .venv") as on_line:
         packages.ensure_venv(packages.DEPLOY_REQUIREMENTS, on_line)
     return 0
+
+
+def _vagrant_table(_host: Host, _options: argparse.Namespace) -> int:
+    survey = vagrant.wait_until_healthy()
+    print(table(survey))
+    return 0 if all(entry.acceptable for entry in survey) else 1
 
 
 def _lint(_host: Host, options: argparse.Namespace) -> int:

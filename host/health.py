@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from host import guest, network
@@ -13,6 +14,14 @@ from host.settings import FORWARD_ADDRESS, SERVICES, Host, Service
 
 HEALTHY_SECONDS = 90.0
 PROBE_SECONDS = 3.0
+
+# The units of all services, in one call.
+SHOW_UNITS = (
+    "systemctl",
+    "show",
+    "--property=Id,LoadState,ActiveState,SubState",
+    *(service.unit for service in SERVICES),
+)
 
 
 @dataclass(frozen=True)
@@ -35,38 +44,48 @@ class Health:
 def survey(host: Host) -> list[Health]:
     """Returns the state of every service of the stack on `host`."""
     outer_ports = {inner: outer for outer, inner in network.forwarded(host).items()}
-    states = _unit_states(host)
+    return assess(guest.run(host, SHOW_UNITS).stdout, outer_ports)
+
+
+def assess(shown_units: str, outer_ports: Mapping[int, int]) -> list[Health]:
+    """Returns the state of every service.
+
+    `shown_units` is what SHOW_UNITS printed on the host, `outer_ports` gives
+    the port on this machine that leads to each of the host's.
+    """
+    states = _unit_states(shown_units)
     return [_inspect(service, states.get(service.unit, {}), outer_ports) for service in SERVICES]
 
 
 def wait_until_healthy(host: Host) -> list[Health]:
     """Waits until every service is healthy; returns the last survey either way."""
+    return wait_for(lambda: survey(host))
+
+
+def wait_for(look: Callable[[], list[Health]]) -> list[Health]:
+    """Looks until every service is healthy; returns the last survey either way."""
     last: list[Health] = []
 
     def all_acceptable() -> bool:
         nonlocal last
-        last = survey(host)
+        last = look()
         return all(health.acceptable for health in last)
 
     wait_until(all_acceptable, HEALTHY_SECONDS)
     return last
 
 
-def _unit_states(host: Host) -> dict[str, dict[str, str]]:
-    """Returns Id → properties for the units of all services, in one call."""
-    units = [service.unit for service in SERVICES]
-    output = guest.run(
-        host, ["systemctl", "show", "--property=Id,LoadState,ActiveState,SubState", *units]
-    ).stdout
+def _unit_states(shown_units: str) -> dict[str, dict[str, str]]:
+    """Returns Id → properties."""
     states = {}
-    for block in output.strip().split("\n\n"):
+    for block in shown_units.strip().split("\n\n"):
         properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if "Id" in properties:
             states[properties["Id"]] = properties
     return states
 
 
-def _inspect(service: Service, state: dict[str, str], outer_ports: dict[int, int]) -> Health:
+def _inspect(service: Service, state: dict[str, str], outer_ports: Mapping[int, int]) -> Health:
     installed = state.get("LoadState") == "loaded"
     unit_state = state.get("ActiveState", "unknown") if installed else "not installed"
     active = unit_state == "active"

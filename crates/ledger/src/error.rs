@@ -16,7 +16,9 @@ pub enum LedgerError {
         source: Arc<rusqlite::Error>,
     },
     /// A newer version of the bot wrote the file; an older one must not touch it.
-    #[error("the ledger has schema {found}, this version knows up to {known}: install the newer alert-bot")]
+    #[error(
+        "the ledger has schema {found}, this version knows up to {known}: install the newer alert-bot"
+    )]
     NewerSchema {
         /// The file's schema.
         found: u32,

@@ -47,7 +47,10 @@ impl Store {
     /// Where the ledger cannot be read.
     pub fn history(&self, since: Timestamp) -> Result<History, LedgerError> {
         let actions = self
-            .attempts_where("intended_at >= ?1 OR ended_at IS NULL", params![usec(since)])?
+            .attempts_where(
+                "intended_at >= ?1 OR ended_at IS NULL",
+                params![usec(since)],
+            )?
             .into_iter()
             .map(|row| PastAction {
                 at: row.intended_at,
@@ -159,8 +162,7 @@ impl Store {
         rows.map(|row| {
             let (id, opened_at, trigger, rule, unit, state) = row?;
             let id = uuid("incidents.id", &id)?;
-            let attempts =
-                self.attempts_where("incident = ?1", params![id.to_string()])?;
+            let attempts = self.attempts_where("incident = ?1", params![id.to_string()])?;
             let view = IncidentView {
                 id,
                 opened_at: timestamp("incidents.opened_at", opened_at)?,

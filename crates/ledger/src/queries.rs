@@ -187,7 +187,8 @@ impl Store {
         let mut statement = self
             .connection
             .prepare("SELECT disposition, count(*) FROM alerts GROUP BY disposition ORDER BY 1")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?;
+        let rows =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?;
         rows.map(|row| Ok(row?)).collect()
     }
 

@@ -81,9 +81,11 @@ impl Store {
         let decision = self.insert_decision(step)?;
         match &step.incident {
             IncidentChange::None => {}
-            IncidentChange::Open { evidence } => self.keep_incident(step, "open", evidence)?,
+            IncidentChange::Open { evidence } => {
+                self.keep_incident(step, "open", evidence.as_ref())?
+            }
             IncidentChange::Escalate { evidence } => {
-                self.keep_incident(step, "escalated", evidence)?;
+                self.keep_incident(step, "escalated", evidence.as_ref())?;
             }
             IncidentChange::Close { outcome } => self.close(incident, outcome, situation.now)?,
         }
@@ -103,9 +105,7 @@ impl Store {
             Decision::Act(plan) => self.intend(decision, plan, situation.now).map(Some),
             Decision::AwaitApproval {
                 plan, expires_at, ..
-            } => self
-                .ask(plan, situation.now, *expires_at)
-                .map(|()| None),
+            } => self.ask(plan, situation.now, *expires_at).map(|()| None),
             _ => Ok(None),
         }
     }
@@ -136,7 +136,7 @@ impl Store {
         &self,
         step: &Step,
         state: &str,
-        evidence: &Option<String>,
+        evidence: Option<&String>,
     ) -> Result<(), LedgerError> {
         let situation = &step.input.situation;
         self.connection

@@ -91,7 +91,11 @@ impl Writer {
                     store.commit().map(|()| self.store = Some(store))
                 }
                 Err(error) => {
-                    answers.extend(group.drain(..).map(|operation| operation(Err(error.clone()))));
+                    answers.extend(
+                        group
+                            .drain(..)
+                            .map(|operation| operation(Err(error.clone()))),
+                    );
                     Err(error)
                 }
             };

@@ -1,1 +1,45 @@
 //! The alert bot: bounded, proven, recorded repairs through systemd.
+//!
+//! The way of an alert through the modules, one step a module:
+//!
+//! ```text
+//! webhook → intake → (ledger) → engine ──▶ situation ──▶ remediation::decide
+//!                      systemd ──┘  │
+//!                                   ├─▶ act ──▶ verify
+//!                                   └─▶ record, tell
+//! ```
+//!
+//! [`engine`] is the only loop and the sole owner of what the bot knows. It reaches the world
+//! through [`ports`], which [`wiring`] implements over the adapters. What runs once, at the start,
+//! is in [`serve`]; what people type is in [`cli`] and reaches the engine through [`control`].
+
+mod act;
+mod book;
+mod cli;
+mod config;
+mod control;
+mod engine;
+mod health;
+mod intake;
+mod metrics;
+mod outbound;
+mod ports;
+mod record;
+mod serve;
+mod situation;
+mod tell;
+mod verify;
+mod web;
+mod webhook;
+mod wiring;
+
+use clap::Parser;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What went wrong; a configuration that cannot be used is a
+/// [`ConfigError`](daemon_kit::config::ConfigError).
+pub fn run() -> anyhow::Result<()> {
+    cli::Cli::parse().run()
+}

@@ -1,3 +1,7 @@
 //! Entry point.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon_kit::exit::report("alert-bot", alert_bot::run())
+}

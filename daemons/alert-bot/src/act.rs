@@ -1,0 +1,71 @@
+//! Carrying a plan out: exactly what it says, once. Its intent is on the disk already.
+//!
+//! engine → **act** → verify
+
+use remediation::{Action, Plan};
+use systemd_bus::{BusError, Verb};
+use units::JobResult;
+
+use crate::ports::UnitControl;
+
+/// How the action itself went. Whether it helped is for [`verify`](crate::verify) to find out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// systemd did as asked, or may have: a fresh look decides.
+    Look(String),
+    /// systemd refused, so nothing was done and nothing can have helped.
+    Refused(String),
+    /// A job of someone else was in the way: nothing was done, and what became of the unit is
+    /// that job's doing.
+    Yielded(String),
+}
+
+impl Done {
+    /// What the ledger's column `job_result` says.
+    pub(crate) fn word(&self) -> &str {
+        match self {
+            Self::Look(word) | Self::Refused(word) | Self::Yielded(word) => word,
+        }
+    }
+}
+
+/// Does what the plan says and waits for the end of its job.
+pub(crate) async fn carry_out(units: &dyn UnitControl, plan: &Plan) -> Done {
+    match run(units, plan).await {
+        Ok(None) => Done::Look("done".into()),
+        Ok(Some(result)) => Done::Look(result.as_str().into()),
+        Err(error) if error.may_have_acted() => Done::Look(error.to_string()),
+        Err(error @ BusError::JobInTheWay { .. }) => Done::Yielded(error.to_string()),
+        Err(error) => Done::Refused(error.to_string()),
+    }
+}
+
+async fn run(units: &dyn UnitControl, plan: &Plan) -> Result<Option<JobResult>, BusError> {
+    let verb = match &plan.action {
+        Action::Kill { signal } => return units.kill(&plan.unit, *signal).await.map(|()| None),
+        Action::Runbook { runbook } => {
+            let job = units.run(runbook, Verb::Start, plan.job_deadline);
+            return job.await.map(Some);
+        }
+        Action::ResetFailedStart { also_reset } => {
+            for unit in also_reset.iter().chain([&plan.unit]) {
+                forget_failure(units, unit).await?;
+            }
+            Verb::Start
+        }
+        Action::Start | Action::ScaleUp => Verb::Start,
+        Action::Stop | Action::ScaleDown => Verb::Stop,
+        Action::Restart => Verb::Restart,
+        Action::Reload => Verb::Reload,
+    };
+    let job = units.run(&plan.unit, verb, plan.job_deadline);
+    job.await.map(Some)
+}
+
+/// A unit that is not loaded has no failure to forget.
+async fn forget_failure(units: &dyn UnitControl, unit: &units::UnitName) -> Result<(), BusError> {
+    match units.reset_failed(unit).await {
+        Err(BusError::NoSuchUnit { .. }) => Ok(()),
+        other => other,
+    }
+}

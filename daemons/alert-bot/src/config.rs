@@ -1,0 +1,268 @@
+//! The daemon's configuration and the policy's files: read and checked before a port opens.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daemon_kit::config::{self, ConfigError};
+use daemon_kit::http::Limits;
+use jiff::fmt::serde::unsigned_duration::friendly::compact;
+use remediation::{Policy, PolicyErrors};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::outbound::HttpUrl;
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/alert-bot/alert-bot.toml";
+
+/// `alert-bot.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address of the webhook when systemd passes no socket.
+    pub listen: SocketAddr,
+    /// This host's `host` label; alerts of other hosts are refused.
+    #[serde(deserialize_with = "not_empty")]
+    pub host: String,
+    /// The policy file.
+    pub policy: PathBuf,
+    /// Directory of policy drop-ins, read after the file in the order of their names.
+    pub policy_dir: PathBuf,
+    /// The ledger, as `sqlite:/PATH`.
+    #[serde(deserialize_with = "sqlite_path")]
+    pub ledger: PathBuf,
+    /// Everyone who is told what the bot does.
+    #[serde(default, deserialize_with = "urls")]
+    pub alertmanagers: Vec<HttpUrl>,
+    /// The control socket when systemd passes none.
+    #[serde(default = "default_control_socket")]
+    pub control_socket: PathBuf,
+    /// How long what has ended is kept in the ledger.
+    #[serde(default = "default_keep", with = "compact::required")]
+    pub keep: Duration,
+    /// The alert that always fires, and what to do when it stops arriving.
+    #[serde(default)]
+    pub watchdog: WatchdogConfig,
+    /// What the webhook's clients are allowed.
+    #[serde(default)]
+    pub limits: WebhookLimits,
+}
+
+/// `[watchdog]`: a chain that is broken anywhere delivers no alerts, not even this one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WatchdogConfig {
+    /// Its alert's name.
+    pub alertname: String,
+    /// Without one for this long, the chain counts as broken. Alertmanager repeats it each minute.
+    #[serde(with = "compact::required")]
+    pub timeout: Duration,
+    /// Asked for (`GET`) each time it arrives, such as a dead-man's switch elsewhere.
+    #[serde(deserialize_with = "optional_url")]
+    pub ping_url: Option<HttpUrl>,
+}
+
+impl Default for WatchdogConfig {
+    fn default() -> Self {
+        Self {
+            alertname: "Watchdog".into(),
+            timeout: Duration::from_secs(180),
+            ping_url: None,
+        }
+    }
+}
+
+/// `[limits]`: sized for Alertmanager, which sends small groups over few connections.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhookLimits {
+    /// Connections at once; further ones wait in the kernel's backlog.
+    pub max_connections: u32,
+    /// The largest webhook, in bytes.
+    pub max_body_bytes: u32,
+    /// Head and body must each arrive within this many seconds.
+    pub read_timeout_seconds: u16,
+}
+
+impl Default for WebhookLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 128,
+            max_body_bytes: 1024 * 1024,
+            read_timeout_seconds: 10,
+        }
+    }
+}
+
+impl From<WebhookLimits> for Limits {
+    fn from(limits: WebhookLimits) -> Self {
+        Self {
+            max_connections: limits.max_connections,
+            max_body_bytes: limits.max_body_bytes,
+            read_timeout_seconds: limits.read_timeout_seconds,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Names file, line and key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        config::load(path)
+    }
+
+    /// Reads the policy that this configuration names.
+    ///
+    /// # Errors
+    /// Every mistake, each with file, line and key.
+    pub fn load_policy(&self) -> Result<Policy, ConfigError> {
+        Policy::parse(&self.policy_files()?).map_err(|errors| policy_error(&errors))
+    }
+
+    /// The policy's files with their texts, in the order in which their rules are tried.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn policy_files(&self) -> Result<Vec<(PathBuf, String)>, ConfigError> {
+        let mut drop_ins = drop_ins(&self.policy_dir)?;
+        drop_ins.sort();
+        std::iter::once(self.policy.clone())
+            .chain(drop_ins)
+            .map(|path| {
+                let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+                Ok((path, text))
+            })
+            .collect()
+    }
+}
+
+/// The `*.toml` of the directory; none where there is no directory.
+fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable(directory))?,
+    };
+    let paths = entries.map(|entry| Ok(entry.map_err(unreadable(directory))?.path()));
+    let is_toml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
+    paths
+        .filter(|path| path.as_ref().map_or(true, is_toml))
+        .collect()
+}
+
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> ConfigError {
+    move |source| ConfigError::Read {
+        path: path.into(),
+        source,
+    }
+}
+
+/// The first mistake, and every further one on a line of its own.
+pub(crate) fn policy_error(errors: &PolicyErrors) -> ConfigError {
+    let mut mistakes = errors.iter();
+    let Some(first) = mistakes.next() else {
+        return ConfigError::invalid(Path::new("policy"), "", "is not valid");
+    };
+    let further: String = mistakes.map(|mistake| format!("\n{mistake}")).collect();
+    ConfigError::Parse {
+        path: first.place.file.clone(),
+        line: first.place.line,
+        key: first.key.clone(),
+        message: format!("{}{further}", first.problem),
+    }
+}
+
+fn default_control_socket() -> PathBuf {
+    "/run/alert-bot/control.sock".into()
+}
+
+fn default_keep() -> Duration {
+    const DAYS: u64 = 90;
+    Duration::from_secs(DAYS * 24 * 60 * 60)
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Err(de::Error::custom("may not be empty: name this host"));
+    }
+    Ok(text)
+}
+
+fn sqlite_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.strip_prefix("sqlite:") {
+        Some(path) if Path::new(path).is_absolute() => Ok(path.into()),
+        _ => Err(de::Error::custom(format!(
+            "{text:?} is not of the form \"sqlite:/var/lib/alert-bot/ledger.db\""
+        ))),
+    }
+}
+
+fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HttpUrl>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| HttpUrl::try_new(text).map_err(de::Error::custom))
+        .collect()
+}
+
+fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HttpUrl>, D::Error> {
+    Option::<String>::deserialize(deserializer)?
+        .map(|text| HttpUrl::try_new(&text).map_err(de::Error::custom))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+listen = "127.0.0.1:5001"
+host = "a"
+policy = "/etc/alert-bot/policy.toml"
+policy_dir = "/etc/alert-bot/policy.d"
+ledger = "sqlite:/var/lib/alert-bot/ledger.db"
+"#;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        config::parse(Path::new("a.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_shipped_file_is_valid() {
+        let config = parse(include_str!("../alert-bot.toml")).unwrap();
+        assert_eq!(config.alertmanagers.len(), 1);
+    }
+
+    #[test]
+    fn each_mistake_names_line_and_key() {
+        assert!(parse(GOOD).is_ok());
+        for (text, start) in [
+            (
+                GOOD.replace("\"a\"", "\"\""),
+                "a.toml:3: host: may not be empty",
+            ),
+            (
+                GOOD.replace("sqlite:", "postgres:"),
+                "a.toml:6: ledger: \"postgres:/var",
+            ),
+            (
+                format!("{GOOD}alertmanagers = [\"https://a\"]"),
+                "a.toml:7: alertmanagers: \"https://a\" is not",
+            ),
+            (
+                format!("{GOOD}[watchdog]\ntimeout = \"soon\""),
+                "a.toml:8: watchdog.timeout: ",
+            ),
+            (
+                format!("{GOOD}[limits]\nmax_body = 1"),
+                "a.toml:8: limits.max_body: unknown field",
+            ),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.starts_with(start), "{error}");
+        }
+    }
+}

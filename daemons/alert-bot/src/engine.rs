@@ -1,0 +1,310 @@
+//! The engine: the only loop, and the sole owner of what the bot knows.
+//!
+//! ```text
+//! intake ─ bell ─┐                       ┌─ look (task) ──▶ Looked ─▶ decide ─┐
+//! systemd ───────┼─▶ [ engine ] ─ spawns ┤                                    ├─ follow.rs
+//! people ────────┘    admit.rs           └─ repair (task) ─▶ Judged ──────────┘
+//! ```
+//!
+//! The loop itself waits for nothing but events and the ledger. Whatever takes time (reading a
+//! unit, a probe, a job, a proof) runs in a task and comes back as an event, so a frozen service
+//! never holds up the repair of another. Nothing here polls: an alert rings the bell, systemd's
+//! signals are events, and an incident that is held knows when it is due.
+
+mod admit;
+mod follow;
+mod recover;
+mod repair;
+mod tick;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon_kit::notify::Heartbeat;
+use jiff::Timestamp;
+use ledger::{AlertId, AttemptId, Input, StoredPause};
+use remediation::{
+    Alert, Decision, History, IncidentView, Pause, Policy, Pressure, Situation, Trigger, Watched,
+};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use units::{ActiveState, UnitName};
+use uuid::Uuid;
+
+use crate::book::{Book, Incident};
+use crate::control::Command;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, UnitControl};
+use crate::situation::Findings;
+use crate::tell::Teller;
+use crate::verify::Verdict;
+
+/// Incidents that are worked on at once. Alerts beyond wait in the ledger, not in memory.
+const MAX_IN_WORK: usize = 512;
+
+/// Units that are looked at, at once: enough to be quick, few enough to leave PID 1 at ease.
+const LOOKS_AT_ONCE: usize = 16;
+
+/// Events that wait for the loop; tasks that bring more wait themselves.
+const EVENT_QUEUE: usize = 1_024;
+
+/// Everything outside, as the engine needs it.
+#[derive(Clone)]
+pub(crate) struct Outside {
+    pub(crate) units: Arc<dyn UnitControl>,
+    pub(crate) prober: Arc<dyn Prober>,
+    pub(crate) sink: Arc<dyn AlertSink>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What the loop reacts to.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// systemd spoke.
+    Bus(BusEvent),
+    /// Alertmanager repeated alerts that were accepted before.
+    Repeated(Vec<Alert>),
+    /// The alert that always fires arrived.
+    WatchdogArrived,
+    /// A target was looked at.
+    Looked(Uuid, Box<Findings>),
+    /// An action was judged.
+    Judged(Uuid, AttemptId, Verdict),
+    /// A person wants something.
+    Command(Command),
+}
+
+/// What the engine is made of.
+pub(crate) struct Parts<L> {
+    pub(crate) host: String,
+    pub(crate) policy: Policy,
+    pub(crate) ledger: L,
+    pub(crate) outside: Outside,
+    pub(crate) teller: Teller,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: Settings,
+}
+
+/// What of the configuration the engine itself needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// How long what has ended stays in the ledger.
+    pub(crate) keep: Duration,
+    /// Without the alert that always fires for this long, the chain counts as broken.
+    pub(crate) watchdog_timeout: Duration,
+}
+
+/// How everybody else reaches the loop.
+#[derive(Clone)]
+pub(crate) struct Wires {
+    /// For events.
+    pub(crate) events: mpsc::Sender<Event>,
+    /// Rung when alerts were accepted.
+    pub(crate) bell: Arc<Notify>,
+    /// What the loop says about itself.
+    pub(crate) health: watch::Receiver<Health>,
+}
+
+/// The loop's state.
+pub(crate) struct Engine<L> {
+    host: String,
+    policy: Policy,
+    ledger: L,
+    outside: Outside,
+    teller: Teller,
+    metrics: Metrics,
+    settings: Settings,
+    book: Book,
+    history: History,
+    pauses: Vec<StoredPause>,
+    /// Loaded units that the policy names.
+    watched: BTreeMap<UnitName, ActiveState>,
+    bus_up: bool,
+    /// Alerts up to this one are in the book or settled.
+    cursor: AlertId,
+    watchdog_seen: Instant,
+    watchdog_lost: bool,
+    forgot_at: Option<Instant>,
+    looks: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+    sender: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    bell: Arc<Notify>,
+    health: watch::Sender<Health>,
+}
+
+impl<L: Ledger> Engine<L> {
+    pub(crate) fn new(parts: Parts<L>) -> (Self, Wires) {
+        let (sender, events) = mpsc::channel(EVENT_QUEUE);
+        let (health, health_receiver) = watch::channel(Health::default());
+        let bell = Arc::new(Notify::new());
+        let wires = Wires {
+            events: sender.clone(),
+            bell: bell.clone(),
+            health: health_receiver,
+        };
+        let engine = Self {
+            host: parts.host,
+            policy: parts.policy,
+            ledger: parts.ledger,
+            outside: parts.outside,
+            teller: parts.teller,
+            metrics: parts.metrics,
+            settings: parts.settings,
+            book: Book::default(),
+            history: History::default(),
+            pauses: Vec::new(),
+            watched: BTreeMap::new(),
+            bus_up: false,
+            cursor: AlertId::BEFORE_ALL,
+            watchdog_seen: Instant::now(),
+            watchdog_lost: false,
+            forgot_at: None,
+            looks: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
+            tasks: JoinSet::new(),
+            sender,
+            events,
+            bell,
+            health,
+        };
+        (engine, wires)
+    }
+
+    /// Works until told to stop. What is in flight then is left to the next start, which verifies
+    /// it: waiting for a slow job would only make the stop slow.
+    pub(crate) async fn run(mut self, heartbeat: Heartbeat, stop: CancellationToken) {
+        self.bell.notify_one();
+        let mut tick = tokio::time::interval(Heartbeat::interval().min(tick::LONGEST_INTERVAL));
+        loop {
+            let due = self.book.next_due();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(event) = self.events.recv() => self.handle(event).await,
+                () = self.bell.notified() => self.pull().await,
+                () = sleep_until(due) => self.look_at_due(),
+                _ = tick.tick() => self.tick().await,
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a task of the engine ended early");
+                    }
+                }
+            }
+            heartbeat.beat();
+            self.publish_health();
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Bus(event) => self.bus(event).await,
+            Event::Repeated(alerts) => self.repeated(alerts),
+            Event::WatchdogArrived => self.watchdog_arrived(),
+            Event::Looked(id, findings) => self.looked(id, *findings).await,
+            Event::Judged(id, attempt, verdict) => self.judged(id, attempt, verdict).await,
+            Event::Command(command) => match command {},
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.outside.clock.now()
+    }
+
+    /// Everything that a decision about this incident depends on, but the past.
+    fn situation(&self, incident: &Incident, findings: Findings) -> Situation {
+        let now = self.now();
+        Situation {
+            now,
+            host: self.host.clone(),
+            trigger: incident.trigger.clone(),
+            incident: incident.view.clone(),
+            unit: findings.unit,
+            siblings: findings.siblings,
+            probe_healthy: findings.probe_healthy,
+            alert_now: findings.alert_now,
+            pause: self.pause_of(incident, now),
+            pressure: findings.pressure,
+            watched: self.watched_health(),
+            truncated: incident.truncated,
+        }
+    }
+
+    /// A decision that needs no look at any unit: no rule, no target, an alert that is over.
+    fn decide_at_sight(&self, trigger: Trigger, truncated: bool) -> (Input, Decision) {
+        let now = self.now();
+        let situation = Situation {
+            now,
+            host: self.host.clone(),
+            trigger,
+            incident: IncidentView::new(self.outside.clock.new_incident(), now),
+            unit: None,
+            siblings: Vec::new(),
+            probe_healthy: None,
+            alert_now: remediation::AlertNow::default(),
+            pause: None,
+            pressure: Pressure::default(),
+            watched: Watched::default(),
+            truncated,
+        };
+        let history = History::default();
+        let decision = remediation::decide(&self.policy, &history, &situation);
+        (Input { history, situation }, decision)
+    }
+
+    fn pause_of(&self, incident: &Incident, now: Timestamp) -> Option<Pause> {
+        self.pauses
+            .iter()
+            .filter(|pause| pause.until > now)
+            .filter(|pause| {
+                let unit = pause.unit.as_ref();
+                unit.is_none_or(|unit| incident.target.covers(unit))
+            })
+            .map(|pause| Pause { until: pause.until })
+            .max_by_key(|pause| pause.until)
+    }
+
+    /// Units with an open incident count as unhealthy, whatever systemd says of them.
+    fn watched_health(&self) -> Watched {
+        let failed = self
+            .watched
+            .iter()
+            .filter(|(_, state)| **state == ActiveState::Failed)
+            .map(|(unit, _)| unit);
+        let troubled = self.book.iter().filter_map(|i| i.target.unit());
+        let troubled = troubled.filter(|unit| self.watched.contains_key(unit));
+        Watched {
+            total: self.watched.len(),
+            unhealthy: failed.chain(troubled).cloned().collect(),
+        }
+    }
+
+    fn publish_health(&self) {
+        let health = Health {
+            bus_up: self.bus_up,
+            incidents_open: self.book.len(),
+            queue_depth: u64::try_from(self.metrics.queue_depth.get()).unwrap_or_default(),
+            paused: self.pauses.iter().any(|pause| pause.unit.is_none()),
+            policy: self.policy.hash().to_string(),
+            rules: self.policy.rules().len(),
+            watchdog_lost: self.watchdog_lost,
+        };
+        self.health.send_if_modified(|current| {
+            let changed = *current != health;
+            if changed {
+                *current = health;
+                daemon_kit::notify::status(&current.to_string());
+            }
+            changed
+        });
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,46 @@
+//! What the bot says about itself: on `/health`, and in the status line of `systemctl status`.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The engine's own account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Whether systemd can be heard. Alerts are accepted either way.
+    pub bus_up: bool,
+    /// Incidents that are not closed.
+    pub incidents_open: usize,
+    /// Accepted alerts without a final decision, as last counted.
+    pub queue_depth: u64,
+    /// Whether the whole bot is paused.
+    pub paused: bool,
+    /// Hash of the policy in force.
+    pub policy: String,
+    /// How many rules it has.
+    pub rules: usize,
+    /// Whether the alert that always fires has stopped arriving.
+    pub watchdog_lost: bool,
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bus = if self.bus_up {
+            "watching"
+        } else {
+            "no system bus, waiting for it"
+        };
+        write!(
+            f,
+            "{bus}; {} rules, {} open incidents",
+            self.rules, self.incidents_open
+        )?;
+        if self.paused {
+            f.write_str("; paused")?;
+        }
+        if self.watchdog_lost {
+            f.write_str("; the Watchdog alert no longer arrives")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Plain HTTP requests to neighbours on the host: Alertmanager, health probes, a dead-man's switch.
+//!
+//! One connection a request, closed after it: these are few, and a kept connection to a service
+//! that the bot has just restarted would only report the old process's end.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// The largest answer that is read, in bytes. Health answers and Alertmanager's are far smaller.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// An `http://` address, checked once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl(Uri);
+
+impl HttpUrl {
+    /// Parses `http://HOST[:PORT][/PATH][?QUERY]`.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn try_new(text: &str) -> Result<Self, String> {
+        let uri: Uri = text
+            .parse()
+            .map_err(|error| format!("{text:?} is no URL: {error}"))?;
+        match (uri.scheme_str(), uri.host()) {
+            (Some("http"), Some(host)) if !host.is_empty() => Ok(Self(uri)),
+            _ => Err(format!("{text:?} is not of the form http://host:port/path")),
+        }
+    }
+
+    /// The same server, another path (and query).
+    ///
+    /// # Errors
+    /// Says what is wrong with the path.
+    pub fn with_path(&self, path_and_query: &str) -> Result<Self, String> {
+        let base = self.0.path().trim_end_matches('/');
+        let authority = self.authority();
+        Self::try_new(&format!("http://{authority}{base}{path_and_query}"))
+    }
+
+    fn authority(&self) -> &str {
+        self.0.authority().map_or("", http::uri::Authority::as_str)
+    }
+
+    fn address(&self) -> (&str, u16) {
+        let host = self.0.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        (host, self.0.port_u16().unwrap_or(80))
+    }
+
+    fn target(&self) -> &str {
+        self.0
+            .path_and_query()
+            .map_or("/", |target| target.as_str())
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a request had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// Nobody listens, or the connection broke.
+    #[error("{0} could not be reached")]
+    Connect(HttpUrl, #[source] std::io::Error),
+    /// No HTTP, or it broke off.
+    #[error("{0} gave no HTTP answer")]
+    Http(HttpUrl, #[source] hyper::Error),
+    /// The answer's body broke off or is too large.
+    #[error("the answer of {0} could not be read: {1}")]
+    Body(HttpUrl, String),
+    /// It took too long.
+    #[error("{0} did not answer within {1:?}")]
+    Deadline(HttpUrl, Duration),
+    /// The request itself could not be made.
+    #[error("no request to {0} could be made")]
+    Request(HttpUrl, #[source] http::Error),
+}
+
+/// Asks for `url`.
+///
+/// # Errors
+/// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
+pub async fn get(url: &HttpUrl, deadline: Duration) -> Result<(StatusCode, Bytes), OutboundError> {
+    send(Method::GET, url, Bytes::new(), deadline).await
+}
+
+/// Posts `json` to `url`.
+///
+/// # Errors
+/// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
+pub async fn post_json(
+    url: &HttpUrl,
+    json: Bytes,
+    deadline: Duration,
+) -> Result<(StatusCode, Bytes), OutboundError> {
+    send(Method::POST, url, json, deadline).await
+}
+
+async fn send(
+    method: Method,
+    url: &HttpUrl,
+    body: Bytes,
+    deadline: Duration,
+) -> Result<(StatusCode, Bytes), OutboundError> {
+    tokio::time::timeout(deadline, exchange(method, url, body))
+        .await
+        .unwrap_or_else(|_| Err(OutboundError::Deadline(url.clone(), deadline)))
+}
+
+async fn exchange(
+    method: Method,
+    url: &HttpUrl,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), OutboundError> {
+    let failed = |error| OutboundError::Http(url.clone(), error);
+    let stream = TcpStream::connect(url.address())
+        .await
+        .map_err(|error| OutboundError::Connect(url.clone(), error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
+    let request = Request::builder()
+        .method(method)
+        .uri(url.target())
+        .header(HOST, url.authority())
+        .header(CONNECTION, "close")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .map_err(|error| OutboundError::Request(url.clone(), error))?;
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(failed)?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| OutboundError::Body(url.clone(), error.to_string()))?;
+        Ok((status, body.to_bytes()))
+    };
+    // The connection only moves while it is polled; it lives and dies with the answer.
+    let mut connection = std::pin::pin!(connection);
+    let mut answer = std::pin::pin!(answer);
+    let mut connected = true;
+    loop {
+        tokio::select! {
+            answer = &mut answer => return answer,
+            _ = &mut connection, if connected => connected = false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn only_plain_http_with_a_host() {
+        for text in [
+            "",
+            "localhost:80",
+            "https://a/",
+            "http://",
+            "/alerts",
+            "unix:/run/x",
+        ] {
+            assert!(HttpUrl::try_new(text).is_err(), "{text}");
+        }
+        let url = HttpUrl::try_new("http://[::1]:9093/prefix/").unwrap();
+        assert_eq!(url.address(), ("::1", 9093));
+        let alerts = url.with_path("/api/v2/alerts").unwrap();
+        assert_eq!(alerts.to_string(), "http://[::1]:9093/prefix/api/v2/alerts");
+    }
+
+    #[tokio::test]
+    async fn sends_and_receives() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url =
+            HttpUrl::try_new(&format!("http://{}/x", listener.local_addr().unwrap())).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\nok")
+                .await
+                .unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        };
+        let client = post_json(&url, Bytes::from_static(b"[]"), Duration::from_secs(5));
+        let (request, answer) = tokio::join!(server, client);
+        assert!(request.starts_with("POST /x HTTP/1.1\r\n"), "{request}");
+        assert_eq!(
+            answer.unwrap(),
+            (StatusCode::ACCEPTED, Bytes::from_static(b"ok"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = HttpUrl::try_new(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let error = get(&url, Duration::from_millis(20)).await.unwrap_err();
+        assert!(matches!(error, OutboundError::Deadline(..)), "{error}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The daemon's life: check everything, come back to what was left open, serve, drain.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use daemon_kit::config::ConfigError;
+use daemon_kit::notify::{self, Heartbeat};
+use daemon_kit::sockets::Inherited;
+use daemon_kit::{http, log, shutdown};
+use ledger::Ledger;
+use systemd_bus::Systemd;
+
+use crate::config::Config;
+use crate::engine::{Engine, Outside, Parts, Settings};
+use crate::intake::{Intake, Tokens};
+use crate::metrics::Metrics;
+use crate::tell::Teller;
+use crate::web;
+use crate::wiring::{Alertmanagers, NetworkProber, SystemClock, listen_to_systemd};
+
+/// The webhook is light work and the engine is one loop: two threads keep a slow probe from
+/// standing in the way of a webhook, and memory small.
+const WORKER_THREADS: usize = 2;
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// A configuration that cannot be used, a ledger that cannot be opened, a port that is taken.
+pub(crate) fn serve(config_path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config_path)?;
+    let policy = config.load_policy()?;
+    let tokens = load_tokens()?;
+    log::init("alert-bot");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?;
+    runtime.block_on(live(config, policy, tokens))
+}
+
+async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal().context("signals cannot be handled")?;
+    let ledger = Ledger::open(&config.ledger)?;
+    let metrics = Metrics::new()?;
+    let systemd = Systemd::system();
+    let outside = Outside {
+        units: Arc::new(systemd.clone()),
+        prober: Arc::new(NetworkProber),
+        sink: Arc::new(Alertmanagers(config.alertmanagers.clone())),
+        clock: Arc::new(SystemClock),
+    };
+    let (teller, telling) = Teller::new(
+        config.host.clone(),
+        outside.sink.clone(),
+        outside.clock.clone(),
+    );
+    tokio::spawn(telling);
+    let clock = outside.clock.clone();
+    let (mut engine, wires) = Engine::new(Parts {
+        host: config.host.clone(),
+        policy,
+        ledger: ledger.clone(),
+        outside,
+        teller,
+        metrics: metrics.clone(),
+        settings: Settings {
+            keep: config.keep,
+            watchdog_timeout: config.watchdog.timeout,
+        },
+    });
+    engine
+        .recover()
+        .await
+        .context("the past cannot be loaded")?;
+
+    let mut sockets = Inherited::from_env();
+    let listener = sockets.tcp_or_bind("http", config.listen)?;
+    let address = listener.local_addr()?;
+    let intake = Arc::new(Intake {
+        tokens,
+        limits: config.limits.into(),
+        watchdog_alertname: config.watchdog.alertname.clone(),
+        ledger,
+        clock,
+        wires: wires.clone(),
+        metrics,
+    });
+    tokio::spawn(listen_to_systemd(systemd, wires.events.clone()));
+    let engine = tokio::spawn(engine.run(Heartbeat::start(), stop.clone()));
+    tracing::info!(%address, "accepting alerts");
+    notify::ready(&wires.health.borrow().to_string());
+    let limits = config.limits.into();
+    http::serve(listener, limits, stop.clone(), move |request| {
+        let intake = intake.clone();
+        async move { web::route(&intake, request).await }
+    })
+    .await;
+    notify::stopping();
+    engine.await.context("the engine ended early")
+}
+
+/// The webhook's tokens, from the credentials that systemd passes.
+fn load_tokens() -> Result<Tokens, ConfigError> {
+    const CURRENT: &str = "webhook-token";
+    const PREVIOUS: &str = "webhook-token-previous";
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
+    let current = Path::new(&directory).join(CURRENT);
+    let mut texts = vec![std::fs::read_to_string(&current).map_err(|source| {
+        ConfigError::invalid(
+            &current,
+            "LoadCredential",
+            format!("the webhook's token cannot be read: {source}; write it to /etc/alert-bot/credentials/{CURRENT}"),
+        )
+    })?];
+    // There is a previous token only while a new one spreads.
+    let previous = std::fs::read_to_string(Path::new(&directory).join(PREVIOUS));
+    texts.extend(previous.ok().filter(|text| !text.trim().is_empty()));
+    Tokens::try_new(&texts)
+        .map_err(|problem| ConfigError::invalid(&current, "LoadCredential", problem))
+}

@@ -1,0 +1,295 @@
+//! The ports over the real adapters: systemd, the ledger, Alertmanager, probes, the clock.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use jiff::Timestamp;
+use ledger::{LedgerError, Store};
+use remediation::{AlertNow, Probe, Signal, Trigger};
+use serde::Deserialize;
+use systemd_bus::{BusError, KillWhom, Systemd, UnitChange, Verb};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use units::{JobResult, UnitFacts, UnitName};
+use uuid::Uuid;
+
+use crate::engine::Event;
+use crate::outbound::{self, HttpUrl};
+use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, TellError, UnitControl};
+use crate::tell::OwnAlert;
+
+/// Alertmanager answers a post in about a millisecond; one that hangs must not dam up the rest.
+const TELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl UnitControl for Systemd {
+    fn facts<'a>(&'a self, unit: &'a UnitName) -> BoxFuture<'a, Result<UnitFacts, BusError>> {
+        Systemd::facts(self, unit).boxed()
+    }
+
+    fn run<'a>(
+        &'a self,
+        unit: &'a UnitName,
+        verb: Verb,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<JobResult, BusError>> {
+        Systemd::run(self, unit, verb, deadline).boxed()
+    }
+
+    fn reset_failed<'a>(&'a self, unit: &'a UnitName) -> BoxFuture<'a, Result<(), BusError>> {
+        Systemd::reset_failed(self, unit).boxed()
+    }
+
+    fn kill<'a>(
+        &'a self,
+        unit: &'a UnitName,
+        signal: Signal,
+    ) -> BoxFuture<'a, Result<(), BusError>> {
+        Systemd::kill(self, unit, KillWhom::All, signal.number()).boxed()
+    }
+}
+
+/// Brings systemd's signals to the engine for as long as the engine listens.
+pub(crate) async fn listen_to_systemd(systemd: Systemd, events: mpsc::Sender<Event>) {
+    let mut changes = systemd.watch();
+    loop {
+        let event = match changes.next().await {
+            UnitChange::Resync => match systemd.list_units().await {
+                Ok(listed) => BusEvent::Up(
+                    listed
+                        .into_iter()
+                        .map(|u| (u.unit, u.active_state))
+                        .collect(),
+                ),
+                Err(error) => {
+                    tracing::warn!(%error, "systemd's units could not be listed");
+                    BusEvent::Down
+                }
+            },
+            UnitChange::Lost => BusEvent::Down,
+            UnitChange::Changed(unit, properties) => {
+                BusEvent::Changed(unit, properties.active_state)
+            }
+            UnitChange::Unloaded(unit) => BusEvent::Unloaded(unit),
+            UnitChange::Loaded(_) | UnitChange::StartupFinished => continue,
+        };
+        if events.send(Event::Bus(event)).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Ledger for ledger::Ledger {
+    fn call<T, F>(&self, operation: F) -> BoxFuture<'_, Result<T, LedgerError>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    {
+        ledger::Ledger::call(self, operation).boxed()
+    }
+}
+
+/// Every Alertmanager of the configuration.
+pub(crate) struct Alertmanagers(pub(crate) Vec<HttpUrl>);
+
+/// The part of `GET /api/v2/alerts` that matters here.
+#[derive(Deserialize)]
+struct KnownAlert {
+    fingerprint: String,
+    status: KnownStatus,
+}
+
+#[derive(Deserialize)]
+struct KnownStatus {
+    #[serde(rename = "silencedBy")]
+    silenced_by: Vec<String>,
+}
+
+impl AlertSink for Alertmanagers {
+    fn post<'a>(&'a self, alerts: &'a [OwnAlert]) -> BoxFuture<'a, Result<(), TellError>> {
+        async move {
+            let body = serde_json::to_vec(alerts).map_err(|error| TellError(error.to_string()))?;
+            let body = Bytes::from(body);
+            let posts = self.0.iter().map(|url| post_one(url, body.clone()));
+            let failures: Vec<String> = join_all(posts).await.into_iter().flatten().collect();
+            if failures.is_empty() {
+                Ok(())
+            } else {
+                Err(TellError(failures.join("; ")))
+            }
+        }
+        .boxed()
+    }
+
+    fn ask<'a>(&'a self, trigger: &'a Trigger) -> BoxFuture<'a, AlertNow> {
+        async move {
+            let asked = self.0.iter().map(|url| ask_one(url, trigger));
+            let answers = join_all(asked).await;
+            // One that knows of a silence is enough: people may reach only one of them.
+            [AlertNow::Silenced, AlertNow::Firing]
+                .into_iter()
+                .find(|answer| answers.contains(answer))
+                .unwrap_or_default()
+        }
+        .boxed()
+    }
+}
+
+/// The failure, if it failed.
+async fn post_one(base: &HttpUrl, body: Bytes) -> Option<String> {
+    let url = base.with_path("/api/v2/alerts").ok()?;
+    match outbound::post_json(&url, body, TELL_TIMEOUT).await {
+        Ok((status, _)) if status.is_success() => None,
+        Ok((status, answer)) => {
+            let answer = String::from_utf8_lossy(&answer);
+            Some(format!("{url} answered {status}: {}", answer.trim()))
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+async fn ask_one(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
+    let (filters, own) = match trigger {
+        Trigger::Alert(alert) => {
+            let named = ["alertname", "unit", "host"].map(|name| (name, alert.label(name)));
+            (named.to_vec(), Some(alert.fingerprint.as_str()))
+        }
+        Trigger::UnitFailed(unit) => (vec![("unit", unit.as_str())], None),
+    };
+    let filters: Vec<String> = filters
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("filter={name}%3D{}", quoted(value)))
+        .collect();
+    let path = format!("/api/v2/alerts?{}", filters.join("&"));
+    let Ok(url) = base.with_path(&path) else {
+        return AlertNow::Unknown;
+    };
+    let Ok((_, body)) = outbound::get(&url, TELL_TIMEOUT).await else {
+        return AlertNow::Unknown;
+    };
+    let known: Vec<KnownAlert> = serde_json::from_slice(&body).unwrap_or_default();
+    let about: Vec<&KnownAlert> = known
+        .iter()
+        .filter(|known| own.is_none_or(|own| own == known.fingerprint))
+        .collect();
+    match about.as_slice() {
+        [] => AlertNow::Unknown,
+        about
+            if about
+                .iter()
+                .all(|alert| !alert.status.silenced_by.is_empty()) =>
+        {
+            AlertNow::Silenced
+        }
+        _ => AlertNow::Firing,
+    }
+}
+
+/// A matcher's value in quotes, escaped for a matcher and then for a URL.
+fn quoted(value: &str) -> String {
+    let escaped = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
+    percent_encoded(&format!("\"{escaped}\""))
+}
+
+fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("a String takes every write");
+        }
+        encoded
+    })
+}
+
+/// Probes over the network.
+pub(crate) struct NetworkProber;
+
+impl Prober for NetworkProber {
+    fn probe<'a>(
+        &'a self,
+        probe: &'a Probe,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            match probe {
+                Probe::Http { url, status } => probe_http(url, *status, timeout).await,
+                Probe::Tcp { address } => probe_tcp(address, timeout).await,
+                Probe::PromQl { url, query } => probe_query(url, query, timeout).await,
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn probe_http(url: &str, wanted: u16, timeout: Duration) -> Result<(), String> {
+    let url = HttpUrl::try_new(url)?;
+    match outbound::get(&url, timeout).await {
+        Ok((status, _)) if status.as_u16() == wanted => Ok(()),
+        Ok((status, _)) => Err(format!("{url} answered {status}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn probe_tcp(address: &str, timeout: Duration) -> Result<(), String> {
+    match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("{address}: {error}")),
+        Err(_) => Err(format!("{address} did not accept within {timeout:?}")),
+    }
+}
+
+async fn probe_query(base: &str, query: &str, timeout: Duration) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        result: Vec<serde::de::IgnoredAny>,
+    }
+    let path = format!("/api/v1/query?query={}", percent_encoded(query));
+    let url = HttpUrl::try_new(base)?.with_path(&path)?;
+    let (status, body) = outbound::get(&url, timeout)
+        .await
+        .map_err(|error| error.to_string())?;
+    let answer: Answer = serde_json::from_slice(&body)
+        .map_err(|error| format!("Prometheus answered {status}: {error}"))?;
+    if answer.data.result.is_empty() {
+        return Err(format!("{query} returned no sample"));
+    }
+    Ok(())
+}
+
+/// The system's clock.
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        // The ledger keeps microseconds: what was decided and what is replayed must agree.
+        let now = Timestamp::now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    fn new_incident(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_cannot_leave_its_quotes() {
+        assert_eq!(quoted("a.service"), "%22a.service%22");
+        assert_eq!(quoted("\"} or 1"), "%22%5C%22%7D%20or%201%22");
+        assert_eq!(quoted("a\nb"), "%22a%5Cnb%22");
+    }
+}

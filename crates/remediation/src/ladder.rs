@@ -204,3 +204,183 @@ impl Rule {
         rungs.all(|rung| rung.action.scales() || rung.action == RungAction::Escalate)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Scene, ago, facts, unit};
+    use crate::{Attempt, Outcome, Target};
+    use ActiveState::{Active, Failed, Inactive};
+
+    const LADDER: &str = r#"
+        also_reset = ["api.socket"]
+        ladder = [
+            { action = "start", when = "inactive" },
+            { action = "restart", when = "active", times = 2 },
+            { action = "reset-failed-start", when = "failed" },
+            { action = "escalate" },
+        ]
+    "#;
+
+    fn tried(scene: Scene, rungs: &[usize]) -> Scene {
+        let attempt = |rung: &usize| Attempt {
+            rung: *rung,
+            at: ago(60),
+            outcome: Some(Outcome::Ineffective),
+        };
+        scene.with(|s| s.incident.attempts = rungs.iter().map(attempt).collect())
+    }
+
+    #[test]
+    fn the_unit_s_state_chooses_the_rung_and_none_is_tried_too_often() {
+        for (state, rungs, told) in [
+            (Inactive, &[][..], "act (start api.service): due"),
+            (Active, &[], "act (restart api.service): due"),
+            (Failed, &[], "act (reset-failed-start api.service): due"),
+            (Active, &[0], "act (restart api.service): next-rung"),
+            (Active, &[0, 1], "act (restart api.service): next-rung"),
+            (Active, &[2, 1, 1], "escalate: escalate-rung"),
+            // An earlier rung that did not fit then is still there when it fits.
+            (Inactive, &[2], "act (start api.service): next-rung"),
+            (Failed, &[2], "escalate: escalate-rung"),
+        ] {
+            let scene = tried(Scene::new(state).rule(LADDER), rungs);
+            let decision = scene.decide();
+            assert_eq!(
+                format!("{decision}: {}", decision.reason()),
+                told,
+                "{state} {rungs:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_is_complete() {
+        let scene = Scene::new(Failed).rule(LADDER);
+        let plan = scene.decide().plan().cloned().unwrap();
+        assert_eq!(plan.incident, scene.situation.incident.id);
+        assert_eq!(plan.rung, 2);
+        let also_reset = vec![unit("api.socket")];
+        assert_eq!(plan.action, Action::ResetFailedStart { also_reset });
+        assert_eq!(plan.proof, scene.policy().rules()[0].proof);
+    }
+
+    #[test]
+    fn every_action_knows_in_which_states_it_makes_sense() {
+        for (action, states) in [
+            ("{ action = \"reload\" }", &[Active][..]),
+            ("{ action = \"stop\" }", &[Active]),
+            ("{ action = \"kill\", signal = \"SIGKILL\" }", &[Active]),
+            ("{ action = \"start\" }", &[Inactive, Failed]),
+            ("{ action = \"reset-failed-start\" }", &[Inactive, Failed]),
+            ("{ action = \"restart\" }", &[Active, Inactive, Failed]),
+            (
+                "{ action = \"runbook\", unit = \"mend.service\" }",
+                &[Active, Inactive, Failed],
+            ),
+        ] {
+            for state in [Active, Inactive, Failed] {
+                let scene = Scene::new(state).rule(&format!("ladder = [{action}]"));
+                let acts = scene.decide().plan().is_some();
+                assert_eq!(acts, states.contains(&state), "{action} {state}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_ladder_without_a_fitting_rung_asks_people_unless_the_unit_runs() {
+        let only_start = r#"ladder = [{ action = "start" }]"#;
+        for (state, probe, decision) in [
+            (Active, None, Decision::Ignore(Reason::AlreadyHealthy)),
+            (
+                Active,
+                Some(false),
+                Decision::Escalate(Reason::LadderExhausted),
+            ),
+        ] {
+            let scene = Scene::new(state).rule(only_start);
+            let scene = scene.with(|situation| situation.probe_healthy = probe);
+            assert_eq!(scene.decide(), decision, "{probe:?}");
+        }
+        let tried = tried(Scene::new(Inactive).rule(only_start), &[0]);
+        assert_eq!(tried.decide(), Decision::Escalate(Reason::LadderExhausted));
+    }
+
+    /// Instances 1, 2, … in these states, and a rule that is about their template as a whole.
+    fn template(rung: &str, states: &[ActiveState]) -> Scene {
+        let instances = states.iter().zip(1..);
+        let instances = instances.map(|(state, n)| facts(&format!("worker@{n}.service"), *state));
+        let rule = format!("units = [\"worker@*.service\"]\nladder = [{rung}]");
+        Scene::new(Active)
+            .rule(&rule)
+            .without_unit()
+            .with(|situation| situation.siblings = instances.collect())
+    }
+
+    #[test]
+    fn scaling_up_starts_the_lowest_free_instance_below_the_limit() {
+        let rung = r#"{ action = "scale-up", max = 3 }"#;
+        for (states, told) in [
+            (&[][..], "act (scale-up worker@1.service)"),
+            (&[Active], "act (scale-up worker@2.service)"),
+            (
+                &[Active, Inactive, Active],
+                "act (scale-up worker@2.service)",
+            ),
+            // One that failed is a repair for another rule.
+            (&[Active, Failed], "act (scale-up worker@3.service)"),
+            (&[Active, Active, Active], "escalate"),
+            (&[Active, Failed, Active], "escalate"),
+        ] {
+            assert_eq!(
+                template(rung, states).decide().to_string(),
+                told,
+                "{states:?}"
+            );
+        }
+        let full = template(rung, &[Active, Active, Active]);
+        assert_eq!(full.reason(), Reason::AtMaxInstances);
+    }
+
+    #[test]
+    fn scaling_down_stops_the_highest_running_instance_above_the_limit() {
+        let rung = r#"{ action = "scale-down", min = 1 }"#;
+        for (states, told) in [
+            (
+                &[Active, Active, Active][..],
+                "act (scale-down worker@3.service)",
+            ),
+            (
+                &[Active, Active, Inactive],
+                "act (scale-down worker@2.service)",
+            ),
+            (&[Active], "ignore"),
+            (&[], "ignore"),
+        ] {
+            assert_eq!(
+                template(rung, states).decide().to_string(),
+                told,
+                "{states:?}"
+            );
+        }
+        assert_eq!(template(rung, &[Active]).reason(), Reason::AtMinInstances);
+    }
+
+    #[test]
+    fn ten_comes_after_nine() {
+        let states = [Active; 10];
+        let decision = template(r#"{ action = "scale-down", min = 1 }"#, &states).decide();
+        assert_eq!(decision.to_string(), "act (scale-down worker@10.service)");
+    }
+
+    #[test]
+    fn a_template_as_a_whole_is_only_ever_scaled() {
+        let rung = r#"{ action = "scale-up", max = 3 }, { action = "restart" }"#;
+        let scene = template(rung, &[Active]);
+        let policy = scene.policy();
+        let target = policy
+            .select("here", &scene.situation.trigger)
+            .map(|s| s.target);
+        assert_eq!(target, Err::<Target, _>(Reason::NoTarget));
+    }
+}

@@ -31,6 +31,8 @@ mod replay;
 mod select;
 mod situation;
 mod standing;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use action::{Action, Expected, Signal, UnknownSignal};

@@ -118,3 +118,125 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Failed;
+
+    use super::*;
+    use crate::testing::{Scene, policy, unit};
+
+    const POLICY: &str = r#"
+        [[rule]]
+        name = "api"
+        match = ['alertname=~"Down|UnitFailed"']
+        units = ["api.service"]
+        on_unit_failed = true
+        ladder = [{ action = "restart" }]
+
+        [[rule]]
+        name = "workers"
+        match = ['alertname="UnitFailed"']
+        units = ["worker@*.service"]
+        ladder = [{ action = "restart" }]
+
+        [[rule]]
+        name = "backlog"
+        match = ['alertname="Backlog"']
+        units = ["worker@*.service"]
+        ladder = [{ action = "scale-up", max = 3 }, { action = "escalate" }]
+
+        [[rule]]
+        name = "nothing"
+        match = ['alertname="Odd"']
+        ladder = [{ action = "restart" }]
+
+        [[rule]]
+        name = "several"
+        match = ['alertname="Several"']
+        units = ["a.service", "b.service"]
+        ladder = [{ action = "restart" }]
+    "#;
+
+    fn selected(trigger: &Trigger) -> Result<String, Reason> {
+        let policy = policy(POLICY);
+        let selection = policy.select("here", trigger)?;
+        Ok(format!("{}: {}", selection.rule.name, selection.target))
+    }
+
+    fn alert(name: &str, unit: &str, host: &str) -> Trigger {
+        let mut scene = Scene::new(Failed);
+        if let Trigger::Alert(alert) = &mut scene.situation.trigger {
+            let labels = [("alertname", name), ("unit", unit), ("host", host)];
+            let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
+            alert.labels = labels.map(|(k, v)| (k.into(), v.into())).collect();
+        }
+        scene.situation.trigger
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_and_names_the_unit_is_chosen() {
+        for (name, unit, host, expected) in [
+            ("Down", "api.service", "here", Ok("api: api.service")),
+            ("Down", "api.service", "", Ok("api: api.service")),
+            ("Down", "", "", Ok("api: api.service")),
+            (
+                "UnitFailed",
+                "worker@2.service",
+                "",
+                Ok("workers: worker@2.service"),
+            ),
+            ("Backlog", "", "", Ok("backlog: worker@*.service")),
+            (
+                "Backlog",
+                "worker@2.service",
+                "",
+                Ok("backlog: worker@2.service"),
+            ),
+            ("Down", "api.service", "there", Err(Reason::OtherHost)),
+            ("Down", "nginx.service", "", Err(Reason::UnitNotAllowed)),
+            (
+                "UnitFailed",
+                "worker@.service",
+                "",
+                Err(Reason::UnitNotAllowed),
+            ),
+            ("Quiet", "api.service", "", Err(Reason::NoRule)),
+            // An empty list means nothing, with and without a label.
+            ("Odd", "", "", Err(Reason::NoTarget)),
+            ("Odd", "api.service", "", Err(Reason::UnitNotAllowed)),
+            ("Several", "", "", Err(Reason::NoTarget)),
+        ] {
+            let told = selected(&alert(name, unit, host));
+            assert_eq!(
+                told.as_deref(),
+                expected.as_deref().map_err(|e| e),
+                "{name} {unit:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_label_is_never_more_than_a_name_on_the_list() {
+        for label in [
+            "../api.service",
+            "api.service\n",
+            "api.service ssh.service",
+            "api.service\0",
+            "*",
+            "worker@*.service",
+            "%i.service",
+            "API.SERVICE",
+        ] {
+            let told = selected(&alert("Down", label, ""));
+            assert_eq!(told, Err(Reason::UnitNotAllowed), "{label:?}");
+        }
+    }
+
+    #[test]
+    fn systemds_own_signal_reaches_the_rules_that_listen() {
+        let failed = |name| selected(&Trigger::UnitFailed(unit(name)));
+        assert_eq!(failed("api.service").as_deref(), Ok("api: api.service"));
+        assert_eq!(failed("worker@1.service"), Err(Reason::UnitNotAllowed));
+    }
+}

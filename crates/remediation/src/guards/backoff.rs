@@ -47,3 +47,90 @@ fn jitter(wait: Duration, share: Percent, incident: Uuid) -> Duration {
     let step = u32::from(incident.as_bytes()[15]);
     share.of_duration(wait) * step / STEPS
 }
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Failed;
+
+    use super::*;
+    use crate::Reason;
+    use crate::testing::{Scene, ago};
+
+    fn limits(jitter: f64) -> Backoff {
+        Backoff {
+            initial: Duration::from_secs(10),
+            factor: 2,
+            max: Duration::from_secs(60),
+            jitter: Percent::from_f64(jitter),
+            memory: Duration::from_secs(3600),
+        }
+    }
+
+    #[test]
+    fn waits_grow_up_to_the_longest() {
+        for (failures, seconds) in [(1, 10), (2, 20), (3, 40), (4, 60), (500, 60)] {
+            let wait = wait_after(failures, limits(0.0), Uuid::nil());
+            assert_eq!(wait, Duration::from_secs(seconds), "{failures}");
+        }
+    }
+
+    #[test]
+    fn jitter_only_lengthens_and_is_settled_by_the_incident() {
+        for (byte, millis) in [(0_u128, 10_000), (128, 11_000), (255, 11_992)] {
+            let wait = wait_after(1, limits(20.0), Uuid::from_u128(byte));
+            assert_eq!(wait.as_millis(), millis, "{byte}");
+        }
+    }
+
+    #[test]
+    fn counts_failures_since_the_last_repair_that_helped() {
+        let rule = r#"
+            backoff = { initial = "10s", factor = 10, jitter = "0%", memory = "30m" }
+            breaker = { failures = 99 }
+        "#;
+        let failed = Some(Outcome::Ineffective);
+        let scene = || Scene::new(Failed).rule(rule);
+        for (name, scene, reason) in [
+            (
+                "one, 10 s",
+                scene().past("api.service", ago(9), failed),
+                Reason::Backoff,
+            ),
+            (
+                "one, over",
+                scene().past("api.service", ago(10), failed),
+                Reason::Due,
+            ),
+            (
+                "two, 100 s",
+                scene()
+                    .past("api.service", ago(150), failed)
+                    .past("api.service", ago(99), failed),
+                Reason::Backoff,
+            ),
+            (
+                "not knowing is not helping",
+                scene().past("api.service", ago(9), Some(Outcome::Unknown)),
+                Reason::Backoff,
+            ),
+            (
+                "the last one helped",
+                scene().past("api.service", ago(150), failed).past(
+                    "api.service",
+                    ago(5),
+                    Some(Outcome::Effective),
+                ),
+                Reason::Due,
+            ),
+            (
+                "one forgotten, so only 10 s",
+                scene()
+                    .past("api.service", ago(1801), failed)
+                    .past("api.service", ago(11), failed),
+                Reason::Due,
+            ),
+        ] {
+            assert_eq!(scene.reason(), reason, "{name}");
+        }
+    }
+}

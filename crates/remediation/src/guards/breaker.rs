@@ -88,3 +88,118 @@ impl Circuit {
         Self::Open(Opening { since, until })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Failed;
+
+    use crate::Outcome::{self, *};
+    use crate::testing::{Scene, ago, ahead, rule_name};
+    use crate::{Decision, PastEscalation, Reason, RuleReset};
+
+    const RULE: &str = r#"
+        breaker = { failures = 3, window = "15m", open_for = "30m" }
+        budget = { max_actions = 99, window = "1m" }
+    "#;
+
+    fn scene(past: &[(u64, Outcome)]) -> Scene {
+        let scene = Scene::new(Failed)
+            .rule(RULE)
+            .host(r#"unit_budget = { max_actions = 99, window = "1m" }"#);
+        past.iter().fold(scene, |scene, (minutes, outcome)| {
+            scene.past("api.service", ago(60 * minutes), Some(*outcome))
+        })
+    }
+
+    #[test]
+    fn opens_after_enough_failures_and_lets_one_try_pass_later() {
+        let cases: [(&str, &[(u64, Outcome)], Reason); 9] = [
+            ("no past", &[], Reason::Due),
+            (
+                "two failures",
+                &[(9, Ineffective), (5, Ineffective)],
+                Reason::Due,
+            ),
+            (
+                "three within the window",
+                &[(9, Ineffective), (7, Ineffective), (5, Ineffective)],
+                Reason::CircuitOpen,
+            ),
+            (
+                "three, too far apart",
+                &[(25, Ineffective), (7, Ineffective), (5, Ineffective)],
+                Reason::Due,
+            ),
+            (
+                "a repair between them",
+                &[
+                    (9, Ineffective),
+                    (7, Ineffective),
+                    (6, Effective),
+                    (5, Ineffective),
+                ],
+                Reason::Due,
+            ),
+            (
+                "unknown is no failure",
+                &[(9, Ineffective), (7, Unknown), (5, Ineffective)],
+                Reason::Due,
+            ),
+            (
+                "half open",
+                &[(40, Ineffective), (35, Ineffective), (30, Ineffective)],
+                Reason::Due,
+            ),
+            (
+                "the one try failed",
+                &[
+                    (45, Ineffective),
+                    (42, Ineffective),
+                    (40, Ineffective),
+                    (5, Ineffective),
+                ],
+                Reason::CircuitOpen,
+            ),
+            (
+                "the one try helped",
+                &[
+                    (45, Ineffective),
+                    (42, Ineffective),
+                    (40, Ineffective),
+                    (5, Effective),
+                ],
+                Reason::Due,
+            ),
+        ];
+        for (name, past, reason) in cases {
+            assert_eq!(scene(past).reason(), reason, "{name}");
+        }
+    }
+
+    #[test]
+    fn people_are_told_once_for_each_opening() {
+        let mut scene = scene(&[(9, Ineffective), (7, Ineffective), (5, Ineffective)]);
+        assert_eq!(scene.decide(), Decision::Escalate(Reason::CircuitOpen));
+        scene.history.escalations.push(PastEscalation {
+            at: ago(200),
+            incident: uuid::Uuid::from_u128(2),
+            rule: rule_name(),
+            reason: Reason::CircuitOpen,
+        });
+        let held = Decision::Hold {
+            reason: Reason::CircuitOpen,
+            retry_at: ahead(60 * 25),
+        };
+        assert_eq!(scene.decide(), held);
+    }
+
+    #[test]
+    fn a_person_can_close_it() {
+        let mut scene = scene(&[(9, Ineffective), (7, Ineffective), (5, Ineffective)]);
+        scene.history.resets.push(RuleReset {
+            at: ago(60),
+            rule: rule_name(),
+        });
+        assert_eq!(scene.reason(), Reason::Due);
+    }
+}

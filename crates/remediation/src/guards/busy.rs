@@ -20,3 +20,46 @@ pub(crate) const UNIT_BUSY: Guard = Guard {
             .then(|| case.hold_shortly(Reason::UnitBusy))
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::{self, *};
+
+    use crate::testing::{Scene, ago, ahead};
+    use crate::{Decision, Outcome, Reason};
+
+    #[test]
+    fn one_repair_of_a_unit_at_a_time() {
+        for (name, in_flight, reason) in [
+            ("api.service", "api.service", Reason::InFlight),
+            ("api.service", "worker@1.service", Reason::HostInFlight),
+        ] {
+            let scene = Scene::of(name, Failed).past(in_flight, ago(100), None);
+            assert_eq!(scene.reason(), reason, "{in_flight}");
+        }
+        let judged = Scene::new(Failed).past("api.service", ago(100), Some(Outcome::Effective));
+        assert_eq!(judged.reason(), Reason::Due);
+    }
+
+    #[test]
+    fn systemd_finishes_what_it_has_begun() {
+        let held = Decision::Hold {
+            reason: Reason::UnitBusy,
+            retry_at: ahead(1),
+        };
+        let cases: [(ActiveState, &str, Option<&str>); 5] = [
+            (Activating, "start", None),
+            (Activating, "auto-restart", None),
+            (Deactivating, "stop-sigterm", None),
+            (Failed, "auto-restart-queued", None),
+            (Inactive, "dead", Some("start")),
+        ];
+        for (state, sub_state, job) in cases {
+            let scene = Scene::new(state).facts(|facts| {
+                facts.sub_state = sub_state.into();
+                facts.queued_job = job.map(str::to_owned);
+            });
+            assert_eq!(scene.decide(), held, "{state} {sub_state}");
+        }
+    }
+}

@@ -30,3 +30,45 @@ pub(crate) const COOLDOWN: Guard = Guard {
         (now < rested_at).then(|| case.hold_until(Reason::Cooldown, rested_at))
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Failed;
+
+    use crate::testing::{Scene, ago, ahead, usec};
+    use crate::{Decision, Outcome, Reason};
+
+    fn started(at: Option<u64>) -> Scene {
+        let rule = r#"cooldown = "30s""#;
+        Scene::new(Failed)
+            .rule(rule)
+            .facts(|facts| facts.inactive_exit_usec = at)
+    }
+
+    #[test]
+    fn counts_from_the_units_own_last_start_whoever_started_it() {
+        let held = Decision::Hold {
+            reason: Reason::Cooldown,
+            retry_at: ahead(1),
+        };
+        assert_eq!(started(Some(usec(ago(29)))).decide(), held);
+        assert_eq!(started(Some(usec(ago(30)))).reason(), Reason::Due);
+        assert_eq!(started(None).reason(), Reason::Due);
+    }
+
+    #[test]
+    fn counts_from_the_bots_last_action_too() {
+        for (seconds, reason) in [(29, Reason::Cooldown), (30, Reason::Due)] {
+            let outcome = Some(Outcome::Effective);
+            let scene = started(None).past("api.service", ago(seconds), outcome);
+            assert_eq!(scene.reason(), reason, "{seconds}");
+        }
+        let of_another = started(None).past("worker@1.service", ago(5), Some(Outcome::Effective));
+        assert_eq!(of_another.reason(), Reason::Due);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_hold_a_repair_for_hours() {
+        assert_eq!(started(Some(usec(ahead(3600)))).reason(), Reason::Due);
+    }
+}

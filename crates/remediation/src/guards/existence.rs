@@ -38,3 +38,54 @@ pub(crate) const UNIT_EXISTS: Guard = Guard {
         }
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Inactive;
+    use units::LoadState::{self, *};
+
+    use crate::testing::Scene;
+    use crate::{Decision, Reason};
+
+    #[test]
+    fn only_a_unit_that_systemd_has_loaded_is_acted_on() {
+        let cases: [(LoadState, Reason); 6] = [
+            (Loaded, Reason::Due),
+            (Masked, Reason::UnitMasked),
+            (NotFound, Reason::UnitNotFound),
+            (BadSetting, Reason::UnitNotFound),
+            (Error, Reason::UnitNotFound),
+            (Stub, Reason::UnitNotFound),
+        ];
+        for (load_state, reason) in cases {
+            let scene = Scene::new(Inactive).facts(|facts| facts.load_state = load_state);
+            assert_eq!(scene.reason(), reason, "{load_state}");
+        }
+    }
+
+    #[test]
+    fn without_a_fresh_read_of_this_very_unit_nothing_is_done_yet() {
+        let unread = Scene::new(Inactive).with(|situation| situation.unit = None);
+        assert_eq!(unread.reason(), Reason::UnitUnreadable);
+        let mixed_up =
+            Scene::new(Inactive).facts(|facts| facts.unit = crate::testing::unit("other.service"));
+        assert_eq!(mixed_up.reason(), Reason::UnitUnreadable);
+    }
+
+    #[test]
+    fn a_host_can_protect_more_units() {
+        for (protected, name) in [
+            ("api.service", "api.service"),
+            ("worker@2.service", "worker@2.service"),
+            ("worker@*.service", "worker@2.service"),
+        ] {
+            let host = format!("protected = [\"{protected}\"]");
+            let scene = Scene::of(name, Inactive).host(&host);
+            assert_eq!(
+                scene.decide(),
+                Decision::Deny(Reason::ProtectedUnit),
+                "{name}"
+            );
+        }
+    }
+}

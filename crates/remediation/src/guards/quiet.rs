@@ -24,3 +24,33 @@ pub(crate) const SILENCED: Guard = Guard {
             .then(|| case.hold_until(Reason::Silenced, time::after(case.now(), SILENCE_RECHECK)))
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Inactive;
+
+    use crate::testing::{Scene, ago, ahead, noon};
+    use crate::{AlertNow, Decision, Pause, Reason};
+
+    #[test]
+    fn a_pause_holds_until_it_ends_by_itself() {
+        let paused = |until| Scene::new(Inactive).with(|s| s.pause = Some(Pause { until }));
+        let held = Decision::Hold {
+            reason: Reason::Paused,
+            retry_at: ahead(60),
+        };
+        assert_eq!(paused(ahead(60)).decide(), held);
+        assert_eq!(paused(noon()).reason(), Reason::Due);
+        assert_eq!(paused(ago(60)).reason(), Reason::Due);
+    }
+
+    #[test]
+    fn a_silence_holds_and_is_looked_at_again() {
+        let scene = Scene::new(Inactive).with(|s| s.alert_now = AlertNow::Silenced);
+        let held = Decision::Hold {
+            reason: Reason::Silenced,
+            retry_at: ahead(30),
+        };
+        assert_eq!(scene.decide(), held);
+    }
+}

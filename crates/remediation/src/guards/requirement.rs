@@ -23,3 +23,20 @@ pub(crate) const REQUIREMENT_FAILED: Guard = Guard {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Failed;
+
+    use crate::Reason;
+    use crate::testing::{Scene, unit};
+
+    #[test]
+    fn a_failed_requirement_comes_first_unless_it_is_reset_together_with_the_unit() {
+        let scene =
+            || Scene::new(Failed).facts(|f| f.failed_requirements = vec![unit("api.socket")]);
+        assert_eq!(scene().reason(), Reason::RequirementFailed);
+        let together = scene().rule(r#"also_reset = ["api.socket"]"#);
+        assert_eq!(together.reason(), Reason::Due);
+    }
+}

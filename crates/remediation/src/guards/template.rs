@@ -47,3 +47,63 @@ fn others<'a>(case: &Case<'a>, plan: &Plan) -> impl Iterator<Item = &'a UnitFact
 fn is_down(facts: &UnitFacts) -> bool {
     facts.active_state == ActiveState::Failed || facts.is_in_transition()
 }
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::{self, *};
+
+    use crate::testing::{Scene, ago, facts};
+    use crate::{Decision, Reason};
+
+    fn scene(state: ActiveState, sibling: ActiveState) -> Scene {
+        Scene::of("worker@1.service", state)
+            .host("max_in_flight = 9")
+            .with(|s| s.siblings = vec![facts("worker@2.service", sibling)])
+    }
+
+    #[test]
+    fn no_second_instance_is_taken_down() {
+        for (state, sibling, reason) in [
+            (Active, Active, Reason::Due),
+            (Active, Failed, Reason::TemplateDown),
+            (Active, Activating, Reason::TemplateDown),
+            (Active, Deactivating, Reason::TemplateDown),
+            // Scaled down on purpose: nobody misses it.
+            (Active, Inactive, Reason::Due),
+            // Bringing one back takes nothing down.
+            (Failed, Failed, Reason::Due),
+        ] {
+            assert_eq!(
+                scene(state, sibling).reason(),
+                reason,
+                "{state} beside {sibling}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_repair_in_a_template_at_a_time() {
+        for (other, reason) in [
+            ("worker@2.service", Reason::TemplateDown),
+            ("helper@2.service", Reason::Due),
+            ("api.service", Reason::Due),
+        ] {
+            let scene = scene(Failed, Failed).past(other, ago(100), None);
+            assert_eq!(scene.reason(), reason, "{other}");
+        }
+    }
+
+    #[test]
+    fn enough_instances_stay_healthy() {
+        for (healthy_min, state, reason) in [
+            (1, Active, Reason::Due),
+            (2, Active, Reason::HealthyMin),
+            (2, Failed, Reason::Due),
+        ] {
+            let scene = scene(state, Active).rule(&format!("healthy_min = {healthy_min}"));
+            assert_eq!(scene.reason(), reason, "{healthy_min} {state}");
+        }
+        let alone = Scene::new(Active).rule("healthy_min = 1");
+        assert!(matches!(alone.decide(), Decision::Hold { .. }));
+    }
+}

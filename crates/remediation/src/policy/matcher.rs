@@ -178,3 +178,72 @@ pub enum MatcherError {
     )]
     MatchesEverything,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(text: &str, value: &str) -> bool {
+        text.parse::<Matcher>().unwrap().matches_value(value)
+    }
+
+    #[test]
+    fn compares_as_alertmanager_does() {
+        for (text, value, expected) in [
+            (r#"a="b""#, "b", true),
+            (r#" a = "b" "#, "b", true),
+            (r#"a="b""#, "bb", false),
+            (r#"a!="b""#, "", true),
+            (r#"a!="b""#, "b", false),
+            (r#"a=~"b|c""#, "c", true),
+            // The whole value, however the alternatives are written.
+            (r#"a=~"b|c""#, "cc", false),
+            (r#"a=~"b""#, "b\n", false),
+            (r#"a=~"b.*""#, "b\nc", true),
+            (r#"a!~"b.*""#, "bc", false),
+            (r#"a=~"api\.service""#, "api.service", true),
+            (r#"a=~"api\.service""#, "api_service", false),
+            (r#"a="say \"no\" \\ \n""#, "say \"no\" \\ \n", true),
+        ] {
+            assert_eq!(holds(text, value), expected, "{text} on {value:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_matcher() {
+        for text in [
+            "",
+            "a",
+            "a=b",
+            "a=\"b",
+            r#"="b""#,
+            r#"1a="b""#,
+            r#"a="b" c="d""#,
+            r#"a=~"(""#,
+        ] {
+            assert!(text.parse::<Matcher>().is_err(), "{text}");
+        }
+        // Closing the brackets that anchor it would leave the rest without an anchor.
+        assert!(r#"a=~"b)|(c""#.parse::<Matcher>().is_err());
+    }
+
+    #[test]
+    fn a_selection_must_ask_for_something() {
+        let select = |texts: &[&str]| {
+            Matchers::try_new(texts.iter().map(|text| text.parse().unwrap()).collect())
+        };
+        for texts in [
+            &[][..],
+            &[r#"a=~".*""#],
+            &[r#"a!="b""#],
+            &[r#"a="""#, r#"b=~"c?""#],
+        ] {
+            assert_eq!(
+                select(texts),
+                Err(MatcherError::MatchesEverything),
+                "{texts:?}"
+            );
+        }
+        assert!(select(&[r#"a!="b""#, r#"alertname="Down""#]).is_ok());
+    }
+}

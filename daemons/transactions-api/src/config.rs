@@ -1,7 +1,7 @@
 //! The configuration file, read once and checked before any socket is touched.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use daemon_kit::config::{self, ConfigError};
 use daemon_kit::http::Limits;
@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where transactions are kept.
     pub(crate) store: StoreLocation,
+    /// Where `transactions-api faults` is answered; nowhere where it is missing.
+    pub(crate) admin_socket: Option<PathBuf>,
     /// What one client may use up.
     #[serde(default)]
     pub(crate) limits: Limits,
@@ -42,6 +44,14 @@ impl Default for Overload {
 impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let config: Self = config::load(path)?;
+        if config
+            .admin_socket
+            .as_ref()
+            .is_some_and(|socket| !socket.is_absolute())
+        {
+            let message = "must be an absolute path, such as /run/transactions-api/admin.sock";
+            return Err(ConfigError::invalid(path, "admin_socket", message));
+        }
         if config.overload.max_in_flight == 0 {
             let key = "overload.max_in_flight";
             return Err(ConfigError::invalid(

@@ -4,11 +4,13 @@
 //! socket ─▶ server ─▶ route ─▶ admission ─▶ create | list | show ─▶ store
 //!              │                            health, ready, metrics, openapi
 //!              └── metrics of every request
+//! faults: breaks it on purpose, from an admin socket
 //! pulse: the work loop; a committed heartbeat each second feeds /health, the gauges and the watchdog
 //! ```
 
 mod admission;
 mod config;
+mod faults;
 mod health;
 mod metrics;
 mod openapi;
@@ -25,15 +27,19 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use daemon_kit::notify;
 use daemon_kit::sockets::Inherited;
-use transactions::store::Store;
+use transactions::store::{Store, StoreHooks};
 
 use config::Config;
+use faults::Faults;
 use metrics::Metrics;
 use pulse::Pulse;
 use server::Server;
 
 /// Name of the socket in `transactions-api.socket` (`FileDescriptorName=`).
 const SOCKET_NAME: &str = "http";
+
+/// Name of an inherited admin socket, where the unit has one.
+const ADMIN_SOCKET_NAME: &str = "admin";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -47,6 +53,8 @@ pub struct Cli {
 enum Command {
     /// Serve the API until SIGTERM
     Serve(ConfigFile),
+    /// Break the running daemon on purpose, for a while
+    Faults(faults::client::FaultsCommand),
     /// Check the configuration: exit status 0, or 64 with the file, line and key
     Validate(ConfigFile),
 }
@@ -73,6 +81,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Config::load(&file.config)?;
             Ok(())
         }
+        Command::Faults(command) => faults::client::run(command),
         Command::Serve(file) => {
             let config = Config::load(&file.config)?;
             daemon_kit::log::init("transactions-api");
@@ -89,16 +98,28 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 async fn serve(config: Config, mut inherited: Inherited) -> anyhow::Result<()> {
     let stop = daemon_kit::shutdown::on_signal()?;
     let metrics = Arc::new(Metrics::new());
-    let store = Arc::new(Store::open(&config.store, metrics.store_hooks()).await?);
+    let faults = Faults::new(Arc::clone(&metrics));
+    let hooks = store_hooks(&metrics, &faults);
+    let store = Arc::new(Store::open(&config.store, hooks).await?);
     let pulse = Pulse::start(Arc::clone(&store), Arc::clone(&metrics)).await;
     let listener = inherited.tcp_or_bind(SOCKET_NAME, config.listen)?;
     let address = listener.local_addr()?;
+    if let Some(path) = &config.admin_socket {
+        let listener = inherited.unix_or_bind(ADMIN_SOCKET_NAME, path)?;
+        faults::socket::restrict(path)?;
+        tokio::spawn(faults::socket::serve(
+            listener,
+            Arc::clone(&faults),
+            stop.clone(),
+        ));
+    }
 
     let server = Arc::new(Server::new(
         &config,
         Arc::clone(&store),
         metrics,
         pulse,
+        faults,
         stop.clone(),
     ));
     tracing::info!(%address, store = %config.store, "serving transactions");
@@ -113,4 +134,12 @@ async fn serve(config: Config, mut inherited: Inherited) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("drained: every accepted request was answered");
     Ok(())
+}
+
+fn store_hooks(metrics: &Arc<Metrics>, faults: &Arc<Faults>) -> StoreHooks {
+    let (metrics, faults) = (Arc::clone(metrics), Arc::clone(faults));
+    StoreHooks {
+        on_commit: Arc::new(move |report| metrics.observe_commit(report)),
+        commit_delay: Arc::new(move || faults.commit_delay()),
+    }
 }

@@ -1,17 +1,18 @@
 //! Every metric of the API, with handles held so that a request never looks one up.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use daemon_kit::reply::Reply;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
-use transactions::store::{CommitReport, Counts, StoreHooks};
+use transactions::store::{CommitReport, Counts};
 
+use crate::faults::Kind;
 use crate::route::{Route, Verb};
 
 /// Around the objective of 200 ms, in seconds.
@@ -53,6 +54,7 @@ pub(crate) struct Metrics {
     pub(crate) store_up: IntGauge,
     commit_duration: Histogram,
     batch_size: Histogram,
+    faults: IntGaugeVec,
     pending: IntGauge,
     oldest_pending_age: Gauge,
 }
@@ -119,6 +121,14 @@ impl Metrics {
                     "transactions_api_store_batch_size",
                     "Requests committed together.",
                     &BATCH_BUCKETS,
+                ),
+            ),
+            faults: register(
+                &registry,
+                gauge_vec(
+                    "transactions_api_fault_active",
+                    "1 while a fault of this kind is being injected.",
+                    &["fault"],
                 ),
             ),
             pending: register(
@@ -190,19 +200,18 @@ impl Metrics {
         self.oldest_pending_age.set(age);
     }
 
-    /// What the store is to report to.
-    pub(crate) fn store_hooks(self: &Arc<Self>) -> StoreHooks {
-        let metrics = Arc::clone(self);
-        StoreHooks {
-            on_commit: Arc::new(move |report: CommitReport| {
-                metrics
-                    .commit_duration
-                    .observe(report.duration.as_secs_f64());
-                let size = u32::try_from(report.batch_size).unwrap_or(u32::MAX);
-                metrics.batch_size.observe(f64::from(size));
-            }),
-            ..StoreHooks::default()
-        }
+    /// Records one commit of the store.
+    pub(crate) fn observe_commit(&self, report: CommitReport) {
+        self.commit_duration.observe(report.duration.as_secs_f64());
+        let size = u32::try_from(report.batch_size).unwrap_or(u32::MAX);
+        self.batch_size.observe(f64::from(size));
+    }
+
+    /// Records whether a fault is being injected.
+    pub(crate) fn set_fault(&self, kind: Kind, active: bool) {
+        self.faults
+            .with_label_values(&[kind.as_str()])
+            .set(i64::from(active));
     }
 
     /// One line for `systemctl status`.
@@ -266,6 +275,10 @@ fn counter_vec(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
 
 fn gauge(name: &str, help: &str) -> IntGauge {
     IntGauge::new(name, help).expect(CONSTANT)
+}
+
+fn gauge_vec(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, help), labels).expect(CONSTANT)
 }
 
 fn float_gauge(name: &str, help: &str) -> Gauge {

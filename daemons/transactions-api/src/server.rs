@@ -13,6 +13,7 @@ use transactions::store::Store;
 
 use crate::admission::{Admission, Shed, shed_reply};
 use crate::config::Config;
+use crate::faults::Faults;
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::route::{Route, Verb};
@@ -23,6 +24,7 @@ pub(crate) struct Server {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     pulse: Pulse,
+    faults: Arc<Faults>,
     admission: Admission,
     limits: Limits,
     stop: CancellationToken,
@@ -34,6 +36,7 @@ impl Server {
         store: Arc<Store>,
         metrics: Arc<Metrics>,
         pulse: Pulse,
+        faults: Arc<Faults>,
         stop: CancellationToken,
     ) -> Self {
         let admission = Admission::new(config.overload.max_in_flight);
@@ -41,6 +44,7 @@ impl Server {
             store,
             metrics,
             pulse,
+            faults,
             admission,
             limits: config.limits,
             stop,
@@ -66,6 +70,9 @@ impl Server {
             Ok(slot) => slot,
             Err(Shed) => return shed_reply(),
         };
+        if let Some(struck) = self.faults.strike(route).await {
+            return struck;
+        }
         match (route, verb) {
             (Route::Transaction(id), Verb::Get) => transactions_routes::show(&self.store, id).await,
             (Route::Transactions, Verb::Get) => transactions_routes::list(&self.store, &uri).await,

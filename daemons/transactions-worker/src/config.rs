@@ -56,7 +56,7 @@ pub(crate) struct Config {
 pub(crate) struct GeneratorConfig {
     /// The instance that inserts.
     pub(crate) instance: u16,
-    /// Transactions a second.
+    /// Transactions a second; 0 inserts none.
     pub(crate) rate_per_second: f64,
 }
 
@@ -129,8 +129,8 @@ impl Config {
             return Some(("decline_ratio", "must be from 0 to 1".to_owned()));
         }
         let rate = self.generator.map(|generator| generator.rate_per_second);
-        if rate.is_some_and(|rate| !(rate > 0.0 && rate <= RATE_MAX)) {
-            let message = format!("must be above 0 and at most {RATE_MAX}");
+        if rate.is_some_and(|rate| !(0.0..=RATE_MAX).contains(&rate)) {
+            let message = format!("must be from 0 to {RATE_MAX}");
             return Some(("generator.rate_per_second", message));
         }
         None

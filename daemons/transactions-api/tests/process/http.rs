@@ -1,6 +1,6 @@
 //! The API as a client sees it: the real binary on a free port.
 
-use crate::support::{Client, Place, wait_for};
+use crate::support::{Api, Client, Place, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -163,6 +163,13 @@ fn requests_are_measured_by_template_never_by_path() {
     });
 }
 
+/// Waits until another request than the scrape itself is being worked on.
+fn wait_until_under_way(api: &Api) {
+    wait_for("the request to be under way", || {
+        (api.metric("transactions_api_http_requests_in_flight") == Some(2.0)).then_some(())
+    });
+}
+
 #[test]
 fn what_is_over_the_limit_is_shed_and_probes_are_not() {
     let place = Place::with("[overload]\nmax_in_flight = 1\n");
@@ -174,10 +181,9 @@ fn what_is_over_the_limit_is_shed_and_probes_are_not() {
         GOOD.len()
     );
     slow.send(head.as_bytes()).unwrap();
-    let shed = wait_for("a shed request", || {
-        let answer = api.get("/transactions");
-        (answer.status == 503).then_some(answer)
-    });
+    wait_until_under_way(&api);
+    let shed = api.get("/transactions");
+    assert_eq!(shed.status, 503, "{shed:?}");
     assert_eq!(shed.header("retry-after"), Some("1"));
     assert_eq!(
         (api.get("/health").status, api.get("/metrics").status),
@@ -204,9 +210,7 @@ fn sigterm_answers_what_was_accepted_and_ends_in_success() {
         GOOD.len()
     );
     under_way.send(head.as_bytes()).unwrap();
-    wait_for("the request to be under way", || {
-        (api.metric("transactions_api_http_requests_in_flight") == Some(2.0)).then_some(())
-    });
+    wait_until_under_way(&api);
     api.signal(Signal::SIGTERM);
     api.await_log("stopping");
     under_way.send(GOOD.as_bytes()).unwrap();

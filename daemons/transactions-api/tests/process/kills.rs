@@ -53,7 +53,7 @@ fn client(number: usize, load: &Load) -> HashMap<String, String> {
 fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     let kills = std::env::var("TRANSACTIONS_KILLS").map_or(KILLS, |n| n.parse().unwrap());
     let mut dice = Dice::new();
-    println!("{kills} kills, seed {}", dice.0);
+    eprintln!("{kills} kills, seed {}", dice.0);
     let place = Place::new();
     let mut api = place.start();
     let load = Arc::new(Load {
@@ -84,7 +84,7 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
         .into_iter()
         .flat_map(|client| client.join().unwrap())
         .collect();
-    println!("{} acknowledged", acknowledged.len());
+    eprintln!("{} acknowledged", acknowledged.len());
     assert_store_holds(&place, &acknowledged);
 }
 

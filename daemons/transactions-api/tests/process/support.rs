@@ -30,13 +30,18 @@ impl Place {
         let place = Self {
             directory: tempfile::tempdir().unwrap(),
         };
-        let store = place.store();
+        place.configure(more);
+        place
+    }
+
+    /// Writes the configuration, with `more` after what every test needs.
+    pub(crate) fn configure(&self, more: &str) {
+        let store = self.store();
         let text = format!(
             "listen = \"127.0.0.1:0\"\nstore = \"sqlite:{}\"\n{more}",
             store.display()
         );
-        std::fs::write(place.config(), text).unwrap();
-        place
+        std::fs::write(self.config(), text).unwrap();
     }
 
     pub(crate) fn config(&self) -> std::path::PathBuf {
@@ -100,6 +105,10 @@ impl Api {
             address,
             log,
         }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -48,7 +48,8 @@ pub fn exposition(text: Vec<u8>, request_headers: &HeaderMap) -> Reply {
     }
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+/// Whether a scraper can read gzip, for answers that are compressed while they are made.
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT_ENCODING)
         .iter()

@@ -1,13 +1,11 @@
 //! One pass over the cgroup files, collector by collector.
 
-use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cgroup_text::{self as text, Malformed};
 use crate::config::Collectors;
+use crate::processes::Processes;
 use crate::reading::Reading;
-use crate::resident::Processes;
 use crate::tree::{CgroupFile, Outcome, Tree};
 
 /// What a collector is called in metrics and in the configuration.
@@ -36,11 +34,11 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A collector over `tree`, with procfs at `proc`.
-    pub fn new(tree: Tree, proc: PathBuf, enabled: Collectors) -> Self {
+    /// A collector of what is enabled.
+    pub fn new(tree: Tree, processes: Processes, enabled: Collectors) -> Self {
         Self {
             tree,
-            processes: Processes::new(proc),
+            processes,
             enabled,
         }
     }
@@ -56,7 +54,7 @@ impl Collector {
         let mut reports = Vec::new();
         let walked = timed("tree", &mut reports, || match self.tree.refresh() {
             Ok(()) => Outcome::default(),
-            Err(error) => failed(&error, &self.tree),
+            Err(error) => Outcome::failed(format!("{}: {error}", self.tree.root().display())),
         });
         if !walked {
             return reports;
@@ -171,17 +169,25 @@ impl Collector {
 
     /// Where a controller is absent, what the processes themselves show.
     fn processes(&mut self, deadline: Instant) -> Outcome {
-        let processes = &self.processes;
-        let resident = self.tree.read_each_if(
+        let (tree, processes) = (&mut self.tree, &mut self.processes);
+        if let Err(error) = processes.begin() {
+            return Outcome::failed(format!("procfs: {error}"));
+        }
+        let outcome = tree.read_each_if(
             CgroupFile::Procs,
             deadline,
-            |reading| reading.memory_current.is_none(),
+            |unit| unit.lacks(CgroupFile::MemoryCurrent) || unit.lacks(CgroupFile::PidsCurrent),
             |reading, found| {
-                reading.processes_resident = Some(processes.resident_bytes(found));
+                let usage = processes.usage(found);
+                if reading.memory_current.is_none() {
+                    reading.processes_resident = Some(usage.resident_bytes);
+                }
+                reading.tasks_current.get_or_insert(usage.threads);
                 Ok(())
             },
         );
-        joined([resident])
+        processes.finish();
+        outcome
     }
 }
 
@@ -210,11 +216,4 @@ fn joined<const N: usize>(outcomes: [Outcome; N]) -> Outcome {
         all.error = all.error.or(outcome.error);
     }
     all
-}
-
-fn failed(error: &io::Error, tree: &Tree) -> Outcome {
-    Outcome {
-        error: Some(format!("{}: {error}", tree.root().display())),
-        out_of_time: false,
-    }
 }

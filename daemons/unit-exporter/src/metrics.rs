@@ -268,7 +268,7 @@ pub const GROUPS: &[GroupMetric] = &[
     GroupMetric {
         name: "systemd_unit_tasks_current",
         kind: GaugeKind,
-        help: "Tasks (threads) of the unit.",
+        help: "Tasks (threads) of the unit; counted by process where there is no pids controller.",
         samples: |reading, _, emit| each(reading.tasks_current.map(Whole), emit),
     },
     GroupMetric {
@@ -367,7 +367,7 @@ pub struct OwnMetrics {
     duration: GaugeVec,
     success: IntGaugeVec,
     units: IntGauge,
-    open_files: IntGauge,
+    kept_files: IntGauge,
 }
 
 impl OwnMetrics {
@@ -392,9 +392,9 @@ impl OwnMetrics {
             &["collector"],
         )?;
         let units = IntGauge::new("unit_exporter_units", "Units that are measured.")?;
-        let open_files = IntGauge::new(
-            "unit_exporter_open_cgroup_files",
-            "Cgroup files that are kept open between scrapes.",
+        let kept_files = IntGauge::new(
+            "unit_exporter_kept_files",
+            "Files that are kept open between scrapes.",
         )?;
         let build = IntGaugeVec::new(
             Opts::new("unit_exporter_build_info", "The version of the exporter."),
@@ -404,14 +404,14 @@ impl OwnMetrics {
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(success.clone()))?;
         registry.register(Box::new(units.clone()))?;
-        registry.register(Box::new(open_files.clone()))?;
+        registry.register(Box::new(kept_files.clone()))?;
         registry.register(Box::new(build))?;
         Ok(Self {
             registry,
             duration,
             success,
             units,
-            open_files,
+            kept_files,
         })
     }
 
@@ -426,11 +426,15 @@ impl OwnMetrics {
             .set(report.error.is_none().into());
     }
 
-    /// Notes the size of things.
-    pub fn sizes(&self, units: usize, open_files: usize) {
-        let saturated = |number| i64::try_from(number).unwrap_or(i64::MAX);
-        self.units.set(saturated(units));
-        self.open_files.set(saturated(open_files));
+    /// Notes how many units there are.
+    pub fn units(&self, count: usize) {
+        self.units.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how many files are kept open.
+    pub fn kept_files(&self, count: usize) {
+        self.kept_files
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Appends them to an exposition.

@@ -1,17 +1,19 @@
 //! One scrape: collect, render, compress.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use daemon_kit::metrics::exposition;
+use daemon_kit::metrics::{TEXT_FORMAT, accepts_gzip};
 use daemon_kit::reply::{self, Reply};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::collect::{Collector, Report};
 use crate::devices::Devices;
 use crate::exposition::Exposition;
 use crate::follow::SystemdView;
+use crate::kept_files::Allowance;
 use crate::metrics::OwnMetrics;
 use crate::render;
 
@@ -24,19 +26,23 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of the scraper's time, the share for collecting; the rest is for rendering and the way back.
 const COLLECTING_SHARE: f64 = 0.8;
 
+/// The size of an answer, in bytes, before one was given.
+const FIRST_BYTES: usize = 64 * 1024;
+
 /// Everything that a scrape needs.
 #[derive(Debug)]
 pub struct Scraper {
     work: Mutex<Work>,
     view: SystemdView,
     own: OwnMetrics,
+    allowance: Allowance,
 }
 
 #[derive(Debug)]
 struct Work {
     collector: Collector,
     devices: Devices,
-    /// The size of the last text, to begin the next with.
+    /// The size of the last answer, to begin the next with.
     last_bytes: usize,
 }
 
@@ -47,35 +53,48 @@ impl Scraper {
         devices: Devices,
         view: SystemdView,
         own: OwnMetrics,
+        allowance: Allowance,
     ) -> Arc<Self> {
         let work = Work {
             collector,
             devices,
-            last_bytes: 64 * 1024,
+            last_bytes: FIRST_BYTES,
         };
         Arc::new(Self {
             work: Mutex::new(work),
             view,
             own,
+            allowance,
         })
     }
 
     /// Answers a scrape. Concurrent scrapes take turns.
     pub async fn answer(self: Arc<Self>, headers: HeaderMap) -> Reply {
         let deadline = Instant::now() + collecting_time(&headers);
+        let is_packed = accepts_gzip(&headers);
         // Reading files blocks; the loop that follows systemd must not wait for it.
-        let scrape = tokio::task::spawn_blocking(move || {
-            let text = self.text(deadline);
-            exposition(text, &headers)
-        });
-        scrape.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a scrape could not be answered");
-            reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the scrape failed")
-        })
+        let scrape = tokio::task::spawn_blocking(move || self.exposition(deadline, is_packed));
+        match scrape.await.map_err(io::Error::from).flatten() {
+            Ok(body) => {
+                let mut reply = reply::with_type(StatusCode::OK, TEXT_FORMAT, body);
+                if is_packed {
+                    let gzip = HeaderValue::from_static("gzip");
+                    reply.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+                }
+                reply
+            }
+            Err(error) => {
+                tracing::error!(%error, "a scrape could not be answered");
+                reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the scrape failed")
+            }
+        }
     }
 
     /// The exposition, with everything that could be collected until `deadline`.
-    pub fn text(&self, deadline: Instant) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// The compressor failed.
+    pub fn exposition(&self, deadline: Instant, is_packed: bool) -> io::Result<Vec<u8>> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let work = &mut *work;
         for report in work.collector.collect(deadline) {
@@ -88,16 +107,21 @@ impl Scraper {
         for io in tree.units().values().flat_map(|unit| &unit.reading.io) {
             work.devices.learn(io.device);
         }
-        let mut text = Exposition::with_capacity(work.last_bytes + work.last_bytes / 8);
+        let capacity = work.last_bytes + work.last_bytes / 8;
+        let mut text = if is_packed {
+            Exposition::gzip(capacity)
+        } else {
+            Exposition::plain(capacity)
+        };
         self.states(&mut text, work);
         render::groups(&mut text, tree, &work.devices);
-        self.own.sizes(tree.units().len(), tree.open_files());
+        self.own.kept_files(self.allowance.kept());
         if let Err(error) = self.own.write(text.writer()) {
             tracing::error!(%error, "the exporter's own metrics could not be written");
         }
-        let text = text.into_bytes();
-        work.last_bytes = text.len();
-        text
+        let answer = text.finish()?;
+        work.last_bytes = answer.len();
+        Ok(answer)
     }
 
     fn states(&self, text: &mut Exposition, work: &Work) {
@@ -108,9 +132,12 @@ impl Scraper {
             duration: shared.sync_duration,
             error: (!shared.is_connected()).then(|| away.to_owned()),
         });
+        let tree = work.collector.tree();
+        self.own
+            .units(tree.units().len().max(shared.table.units().len()));
         if shared.is_current() {
             let offset = monotonic_offset_usec();
-            render::states(text, &shared, work.collector.tree(), offset);
+            render::states(text, &shared, tree, offset);
         }
     }
 }

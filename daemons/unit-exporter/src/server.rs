@@ -18,7 +18,9 @@ use crate::collect::Collector;
 use crate::config::Config;
 use crate::devices::Devices;
 use crate::follow;
+use crate::kept_files::Allowance;
 use crate::metrics::OwnMetrics;
+use crate::processes::Processes;
 use crate::scrape::Scraper;
 use crate::select::Selection;
 use crate::tree::Tree;
@@ -62,11 +64,13 @@ async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
         Heartbeat::start(),
     );
     let open_limit = config.open_files.min(open_files_allowed());
-    let tree = Tree::new(&config.paths.cgroup, selection, open_limit);
-    let collector = Collector::new(tree, config.paths.proc.clone(), config.collectors);
+    let allowance = Allowance::new(open_limit);
+    let tree = Tree::new(&config.paths.cgroup, selection, allowance.clone());
+    let processes = Processes::new(&config.paths.proc, allowance.clone());
+    let collector = Collector::new(tree, processes, config.collectors);
     let devices = Devices::new(config.paths.sys.clone());
     let own = OwnMetrics::try_new().context("the metrics could not be declared")?;
-    let scraper = Scraper::new(collector, devices, view.clone(), own);
+    let scraper = Scraper::new(collector, devices, view.clone(), own, allowance);
 
     let synced = tokio::time::timeout(FIRST_SYNC_PATIENCE, view.first_sync()).await;
     if synced.is_err() {

@@ -14,12 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
-
 use crate::cgroup_text::Malformed;
 use crate::exposition::label;
+use crate::kept_files::{Allowance, KeptFile, open_below};
 use crate::reading::Reading;
 use crate::select::Selection;
 
@@ -58,7 +55,6 @@ pub enum CgroupFile {
     CpuPressure,
     MemoryPressure,
     IoPressure,
-    Threads,
     Procs,
 }
 
@@ -82,7 +78,6 @@ impl CgroupFile {
             Self::CpuPressure => "cpu.pressure",
             Self::MemoryPressure => "memory.pressure",
             Self::IoPressure => "io.pressure",
-            Self::Threads => "cgroup.threads",
             Self::Procs => "cgroup.procs",
         }
     }
@@ -93,7 +88,7 @@ impl CgroupFile {
     }
 
     fn is_list(self) -> bool {
-        matches!(self, Self::Threads | Self::Procs)
+        matches!(self, Self::Procs)
     }
 
     fn bit(self) -> u32 {
@@ -114,7 +109,7 @@ pub struct UnitGroup {
     pub(crate) directory: String,
     inode: u64,
     round: u64,
-    files: [Option<File>; KINDS],
+    files: [Option<KeptFile>; KINDS],
     /// A bit for each file that does not exist.
     missing: u32,
     seldom_due: bool,
@@ -129,8 +124,7 @@ pub struct Tree {
     selection: Arc<Selection>,
     units: BTreeMap<String, UnitGroup>,
     round: u64,
-    open: usize,
-    open_limit: usize,
+    allowance: Allowance,
     buffer: Vec<u8>,
 }
 
@@ -143,17 +137,26 @@ pub struct Outcome {
     pub out_of_time: bool,
 }
 
+impl Outcome {
+    /// It could not even begin.
+    pub fn failed(error: String) -> Self {
+        Self {
+            error: Some(error),
+            out_of_time: false,
+        }
+    }
+}
+
 impl Tree {
-    /// A tree that is read at the first [`Tree::refresh`], keeping at most `open_limit` files open.
-    pub fn new(root: &Path, selection: Arc<Selection>, open_limit: usize) -> Self {
+    /// A tree that is read at the first [`Tree::refresh`].
+    pub fn new(root: &Path, selection: Arc<Selection>, allowance: Allowance) -> Self {
         Self {
             root: unified_root(root),
             root_directory: None,
             selection,
             units: BTreeMap::new(),
             round: 0,
-            open: 0,
-            open_limit,
+            allowance,
             buffer: vec![0; BUFFER_BYTES],
         }
     }
@@ -161,11 +164,6 @@ impl Tree {
     /// The units by name.
     pub fn units(&self) -> &BTreeMap<String, UnitGroup> {
         &self.units
-    }
-
-    /// How many files are kept open.
-    pub fn open_files(&self) -> usize {
-        self.open
     }
 
     /// Where the tree is.
@@ -184,14 +182,7 @@ impl Tree {
         self.round += 1;
         self.walk(&mut String::new(), &label("slice", "-.slice").into(), 0)?;
         let round = self.round;
-        let open = &mut self.open;
-        self.units.retain(|_, unit| {
-            let stays = unit.round == round;
-            if !stays {
-                *open -= unit.files.iter().flatten().count();
-            }
-            stays
-        });
+        self.units.retain(|_, unit| unit.round == round);
         Ok(())
     }
 
@@ -261,9 +252,7 @@ impl Tree {
             seldom_next: None,
         };
         unit.begin(now);
-        if let Some(former) = self.units.insert(name.to_owned(), unit) {
-            self.open -= former.files.iter().flatten().count();
-        }
+        self.units.insert(name.to_owned(), unit);
     }
 
     /// Reads one file of every unit that has it and gives its text to `take`.
@@ -274,14 +263,9 @@ impl Tree {
         &mut self,
         file: CgroupFile,
         deadline: Instant,
-        mut take: impl FnMut(&mut Reading, &str) -> Result<(), Malformed>,
+        take: impl FnMut(&mut Reading, &str) -> Result<(), Malformed>,
     ) -> Outcome {
-        self.read_each_if(
-            file,
-            deadline,
-            |_| true,
-            |reading, text| take(reading, text),
-        )
+        self.read_each_if(file, deadline, |_| true, take)
     }
 
     /// As [`Tree::read_each`], for the units that `wanted` picks.
@@ -289,7 +273,7 @@ impl Tree {
         &mut self,
         file: CgroupFile,
         deadline: Instant,
-        wanted: impl Fn(&Reading) -> bool,
+        wanted: impl Fn(&UnitGroup) -> bool,
         mut take: impl FnMut(&mut Reading, &str) -> Result<(), Malformed>,
     ) -> Outcome {
         let mut outcome = Outcome::default();
@@ -301,17 +285,10 @@ impl Tree {
                 outcome.out_of_time = true;
                 return outcome;
             }
-            if (file.is_limit() && !unit.seldom_due) || !wanted(&unit.reading) {
+            if (file.is_limit() && !unit.seldom_due) || !wanted(unit) {
                 continue;
             }
-            let may_keep = self.open < self.open_limit;
-            let before = unit.files[file as usize].is_some();
-            let read = unit.read(root, file, may_keep, &mut self.buffer);
-            match (before, unit.files[file as usize].is_some()) {
-                (false, true) => self.open += 1,
-                (true, false) => self.open -= 1,
-                _ => {}
-            }
+            let read = unit.read(root, file, &self.allowance, &mut self.buffer);
             let parsed = match read {
                 Ok(None) => continue,
                 Ok(Some(length)) => {
@@ -330,6 +307,11 @@ impl Tree {
 }
 
 impl UnitGroup {
+    /// Whether the kernel was found not to offer this file for the unit.
+    pub fn lacks(&self, file: CgroupFile) -> bool {
+        self.missing & file.bit() != 0
+    }
+
     fn begin(&mut self, now: Instant) {
         self.reading.begin();
         self.seldom_due = self.seldom_next.is_none_or(|next| now >= next);
@@ -347,10 +329,10 @@ impl UnitGroup {
         &mut self,
         root: &OwnedFd,
         file: CgroupFile,
-        may_keep: bool,
+        allowance: &Allowance,
         buffer: &mut Vec<u8>,
     ) -> io::Result<Option<usize>> {
-        if self.missing & file.bit() != 0 {
+        if self.lacks(file) {
             return Ok(None);
         }
         if let Some(open) = &self.files[file as usize] {
@@ -360,21 +342,17 @@ impl UnitGroup {
             }
         }
         let path = format!("{}/{}", self.directory, file.name());
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let opened = match openat(root, path.as_str(), flags, Mode::empty()) {
-            Ok(descriptor) => File::from(descriptor),
-            Err(Errno::ENOENT) => {
+        let opened = match open_below(root, &path) {
+            Ok(opened) => opened,
+            Err(error) if is_gone(&error) => {
                 self.missing |= file.bit();
                 return Ok(None);
             }
-            Err(Errno::ENODEV) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
+            Err(error) => return Err(error),
         };
         match read_whole(&opened, file.is_list(), buffer) {
             Ok(length) => {
-                if may_keep {
-                    self.files[file as usize] = Some(opened);
-                }
+                self.files[file as usize] = allowance.keep(opened);
                 Ok(Some(length))
             }
             Err(error) if is_gone(&error) => Ok(None),

@@ -1,0 +1,39 @@
+"""Tables and timelines of alerts, shown by more than one dashboard."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import statetimeline, table
+
+from frame import RUNBOOK
+from panels import HOST, ORANGE, RED, YELLOW, column, jump, listing, now, query, timeline, words
+
+# Watchdog always fires and has severity none.
+REAL = f'{HOST}, severity!="none"'
+
+SEVERITIES = words(critical=("critical", RED), warning=("warning", ORANGE), info=("info", "blue"))
+
+
+def alerts(title: str, state: str, empty: str, span: int = 24, height: int = 7) -> table.Panel:
+    """Alerts in a state, the oldest first; the name leads to its runbook, the unit to its graphs."""
+    age = f'sort_desc((time() - ALERTS_FOR_STATE{{{REAL}}}) and ignoring (alertstate) ALERTS{{{REAL}, alertstate="{state}"}})'
+    panel = listing(
+        title, empty, [now(age)],
+        {"alertname": "Alert", "severity": "Severity", "host": "Host", "service": "Service", "unit": "Unit", "Value": "For"},
+        span, height,
+    )
+    column(panel, "Alert", links=[jump("Runbook", RUNBOOK).build()])
+    column(panel, "Unit", links=[jump("Unit", "/d/stack-units?var-unit=${__value.raw}&var-host=${host}").build()])
+    column(panel, "For", unit="s", decimals=0, custom_width=110)
+    return column(panel, "Severity", mappings=SEVERITIES, custom_cellOptions={"type": "color-text"}, custom_width=110)
+
+
+def history(title: str, span: int = 24) -> statetimeline.Panel:
+    """When each alert was pending and when it fired."""
+    states = words(_1=("pending", YELLOW), _2=("firing", RED))
+    expr = (
+        f'max by (alertname, unit) (2 * ALERTS{{{REAL}, alertstate="firing"}} '
+        f'or ALERTS{{{REAL}, alertstate="pending"}})'
+    )
+    return timeline(title, "No alert in this time: all was well.", query(expr, "{{alertname}} {{unit}}"), states, span)
+
+

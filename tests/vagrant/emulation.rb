@@ -3,10 +3,14 @@
 # bridge, DHCP server or firewall rule. libvirt is the user's own daemon.
 
 # The plugin looks for a guest's address in DHCP leases, of which there are none.
+require "json"
 require "vagrant-libvirt/driver"
 VagrantPlugins::ProviderLibvirt::Driver.prepend(
   Module.new { def get_ipaddress(_domain = nil) = "127.0.0.1" }
 )
+
+# Ports of the machine to ports on this side.
+forwards = JSON.parse(ENV.fetch("STACK_TEST_FORWARDS"))
 
 Vagrant.configure("2") do |config|
   config.vm.box_check_update = false
@@ -17,7 +21,7 @@ Vagrant.configure("2") do |config|
   config.vm.allow_fstab_modification = false
 
   config.ssh.host = "127.0.0.1"
-  config.ssh.port = Integer(ENV.fetch("STACK_TEST_SSH_PORT"))
+  config.ssh.port = forwards["22"]
   config.ssh.insert_key = false
   # A key exchange is slow under emulation.
   config.ssh.connect_timeout = 15
@@ -38,7 +42,9 @@ Vagrant.configure("2") do |config|
     # Writes that the guest flushes reach the disk: the power cut relies on it.
     libvirt.disk_driver cache: "writeback"
     libvirt.qemuargs value: "-netdev"
-    libvirt.qemuargs value: "user,id=outer,hostfwd=tcp:127.0.0.1:#{config.ssh.port}-:22"
+    libvirt.qemuargs value: [
+      "user,id=outer", *forwards.map { |inner, outer| "hostfwd=tcp:127.0.0.1:#{outer}-:#{inner}" }
+    ].join(",")
     libvirt.qemuargs value: "-device"
     # A slot that libvirt leaves free.
     libvirt.qemuargs value: "virtio-net-pci,netdev=outer,bus=pcie.0,addr=0x10"

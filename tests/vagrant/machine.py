@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
+import time
+import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import user as account
-from host import run
+from host import ports, run
 from host.deploy import Recap, read_recap
 from host.errors import StepError
-from host.processes import is_alive, status_field
+from host.processes import command_line, is_alive, status_field
+from host.settings import FORWARDED_PORTS
 
 # Emulated, a key exchange and a shell take seconds each.
 SSH_SECONDS = 120
+
+# Each question costs the guest's only core half a second.
+POLL_SECONDS = 2.0
+
+VARIABLES = Path(__file__).parent / "slow.yml"
 
 OnLine = Callable[[str], None]
 
@@ -26,11 +36,12 @@ class Machine:
     """The machine `stack` of the Vagrantfile in the user's checkout."""
 
     user: run.User
-    ssh_port: int
+    # Ports of the machine that qemu itself forwards, to ports on this side. They
+    # need no process of their own and outlive a reboot, unlike the Vagrantfile's.
+    forwards: Mapping[int, int]
     port_offset: int
-    variables: Path
+    box: str
     logs: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
 
     def vagrant(self, *arguments: str, step: str, on_line: OnLine = lambda line: None) -> str:
         """Runs one vagrant command to its end; returns its output.
@@ -84,19 +95,34 @@ class Machine:
         """Returns the command that reaches a shell in the guest; connections are shared."""
         options = {
             "User": "vagrant",
-            "Port": str(self.ssh_port),
+            "Port": str(self.forwards[22]),
             "IdentityFile": f"{account.HOME}/.vagrant.d/insecure_private_key",
             "IdentitiesOnly": "yes",
             "StrictHostKeyChecking": "no",
             "UserKnownHostsFile": "/dev/null",
             "LogLevel": "ERROR",
-            "ConnectTimeout": "60",
+            "ConnectTimeout": "20",
             "ServerAliveInterval": "30",
             "ControlMaster": "auto",
             "ControlPersist": "60",
             "ControlPath": f"{account.HOME}/run/ssh-%p",
         }
         return ["ssh", *(f"-o{key}={value}" for key, value in options.items()), "127.0.0.1"]
+
+    def answers(self) -> bool:
+        """Says whether a shell can be had in the guest."""
+        return self.ssh("echo yes", check=False).strip() == "yes"
+
+    def forget_connection(self) -> None:
+        """Ends the shared connection, which leads to a machine that is no more."""
+        command = [*self.ssh_command()[:-1], "-O", "exit", "127.0.0.1"]
+        subprocess.run(command, capture_output=True, check=False, **self._identity())
+
+    def get_json(self, port: int, path: str) -> Any:
+        """Returns what the guest's `port` answers at `path`."""
+        url = f"http://127.0.0.1:{self.forwards[port]}{path}"
+        with urllib.request.urlopen(url, timeout=SSH_SECONDS) as response:
+            return json.load(response)
 
     def emulator_pid(self) -> int | None:
         """Returns the process that is the machine, or None when it is off."""
@@ -105,9 +131,18 @@ class Machine:
                 return pid
         return None
 
-    def port(self, inner: int) -> int:
-        """Returns the port on this side that the Vagrantfile forwards to `inner`."""
-        return inner + self.port_offset
+    def leftovers(self) -> list[str]:
+        """Returns what there still is of a machine that was destroyed."""
+        found = [command_line(pid) for pid in account.processes() if _is_of_machine(pid)]
+        disks = account.HOME.glob(".local/share/libvirt/images/stack_*")
+        found += [str(disk) for disk in disks]
+        listing = ["virsh", "--connect", "qemu:///session", "list", "--all", "--name"]
+        domains = subprocess.run(
+            listing, capture_output=True, text=True, check=True, **self._identity()
+        )
+        found += domains.stdout.split()
+        ours = [*self.forwards.values(), *(port + self.port_offset for port in FORWARDED_PORTS)]
+        return found + [str(holder) for holder in ports.taken(ours)]
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -116,9 +151,10 @@ class Machine:
             "VAGRANT_DEFAULT_PROVIDER": "libvirt",
             "STACK_BUILD": "none",
             "STACK_PORT_OFFSET": str(self.port_offset),
-            "STACK_VARIABLES": str(self.variables),
-            "STACK_TEST_SSH_PORT": str(self.ssh_port),
-            **self.settings,
+            "STACK_BOX": self.box,
+            "STACK_CPUS": "1",
+            "STACK_VARIABLES": str(VARIABLES),
+            "STACK_TEST_FORWARDS": json.dumps(self.forwards),
         }
 
     def _identity(self) -> dict[str, object]:
@@ -129,3 +165,18 @@ class Machine:
             "env": {**os.environ, **self._environment()},
             "cwd": account.CHECKOUT,
         }
+
+
+def _is_of_machine(pid: int) -> bool:
+    """Says whether the process is the emulator or a port's forwarder, and no daemon of libvirt."""
+    return (status_field(pid, "Name") or "").startswith(("qemu", "ssh"))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Asks the guest until `condition` holds; returns whether it did within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True

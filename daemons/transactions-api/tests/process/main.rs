@@ -10,6 +10,7 @@
 )]
 
 mod configuration;
+mod disk;
 mod faults;
 mod http;
 mod kills;

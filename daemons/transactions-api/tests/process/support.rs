@@ -83,6 +83,11 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::try_spawn(command).expect("the daemon serves")
+    }
+
+    /// `None` where the daemon ends before it serves.
+    pub(crate) fn try_spawn(command: &mut Command) -> Option<Self> {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (line, log) = mpsc::channel();
@@ -92,19 +97,29 @@ impl Api {
                 let _ = line.send(text);
             }
         });
-        let address = await_line(&log, |line| {
-            line.split_once("address=")?
-                .1
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
+        let address = find_line(&log, |line| {
+            let (_, rest) = line.split_once("address=")?;
+            rest.split_whitespace().next()?.parse().ok()
         });
-        Self {
-            child,
-            address,
-            log,
+        match address {
+            Ok(address) => Some(Self {
+                child,
+                address,
+                log,
+            }),
+            Err(said) => {
+                let status = child.wait().unwrap();
+                assert_eq!(status.code(), Some(1), "{}", said.join("\n"));
+                None
+            }
         }
+    }
+
+    /// Sends a signal to the one process that this one runs (strace's tracee).
+    pub(crate) fn signal_tracee(&self, signal: Signal) {
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        kill(Pid::from_raw(children.trim().parse().unwrap()), signal).unwrap();
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -117,10 +132,13 @@ impl Api {
     }
 
     /// Waits for a log line that holds `words`.
-    pub(crate) fn await_log(&self, words: &str) -> String {
-        await_line(&self.log, |line| {
-            line.contains(words).then(|| line.to_owned())
-        })
+    pub(crate) fn await_log(&self, words: &str) {
+        if let Err(said) = find_line(&self.log, |line| line.contains(words).then_some(())) {
+            panic!(
+                "{words:?} was not logged; all that was:\n{}",
+                said.join("\n")
+            );
+        }
     }
 
     pub(crate) fn exit_status(&mut self) -> ExitStatus {
@@ -162,16 +180,20 @@ impl Drop for Api {
     }
 }
 
-fn await_line<T>(log: &Receiver<String>, find: impl Fn(&str) -> Option<T>) -> T {
+/// The first line that `find` finds something in; all lines where there is none.
+fn find_line<T>(
+    log: &Receiver<String>,
+    find: impl Fn(&str) -> Option<T>,
+) -> Result<T, Vec<String>> {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = Vec::new();
     while let Ok(line) = log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         if let Some(found) = find(&line) {
-            return found;
+            return Ok(found);
         }
         seen.push(line);
     }
-    panic!("not logged; all that was:\n{}", seen.join("\n"));
+    Err(seen)
 }
 
 /// Looks until `condition` holds.

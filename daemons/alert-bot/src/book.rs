@@ -48,6 +48,18 @@ pub(crate) enum Stage {
     Escalated,
 }
 
+impl Stage {
+    /// For people.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Looking { .. } => "being looked at",
+            Self::Held => "held back",
+            Self::Acting { .. } => "under repair",
+            Self::Escalated => "with people",
+        }
+    }
+}
+
 /// One open incident.
 #[derive(Clone, Debug)]
 pub(crate) struct Incident {

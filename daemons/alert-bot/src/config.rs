@@ -14,53 +14,56 @@ use serde::{Deserialize, Deserializer, de};
 use crate::outbound::HttpUrl;
 
 /// Where the configuration is unless `--config` says otherwise.
-pub const DEFAULT_PATH: &str = "/etc/alert-bot/alert-bot.toml";
+pub(crate) const DEFAULT_PATH: &str = "/etc/alert-bot/alert-bot.toml";
 
 /// `alert-bot.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Address of the webhook when systemd passes no socket.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// This host's `host` label; alerts of other hosts are refused.
     #[serde(deserialize_with = "not_empty")]
-    pub host: String,
+    pub(crate) host: String,
     /// The policy file.
-    pub policy: PathBuf,
+    pub(crate) policy: PathBuf,
     /// Directory of policy drop-ins, read after the file in the order of their names.
-    pub policy_dir: PathBuf,
+    pub(crate) policy_dir: PathBuf,
     /// The ledger, as `sqlite:/PATH`.
     #[serde(deserialize_with = "sqlite_path")]
-    pub ledger: PathBuf,
+    pub(crate) ledger: PathBuf,
     /// Everyone who is told what the bot does.
     #[serde(default, deserialize_with = "urls")]
-    pub alertmanagers: Vec<HttpUrl>,
+    pub(crate) alertmanagers: Vec<HttpUrl>,
     /// The control socket when systemd passes none.
     #[serde(default = "default_control_socket")]
-    pub control_socket: PathBuf,
+    pub(crate) control_socket: PathBuf,
+    /// Users beside root who may pause, approve and reload, where the control socket lets them in.
+    #[serde(default)]
+    pub(crate) operators: Vec<String>,
     /// How long what has ended is kept in the ledger.
     #[serde(default = "default_keep", with = "compact::required")]
-    pub keep: Duration,
+    pub(crate) keep: Duration,
     /// The alert that always fires, and what to do when it stops arriving.
     #[serde(default)]
-    pub watchdog: WatchdogConfig,
+    pub(crate) watchdog: WatchdogConfig,
     /// What the webhook's clients are allowed.
     #[serde(default)]
-    pub limits: WebhookLimits,
+    pub(crate) limits: WebhookLimits,
 }
 
 /// `[watchdog]`: a chain that is broken anywhere delivers no alerts, not even this one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WatchdogConfig {
+pub(crate) struct WatchdogConfig {
     /// Its alert's name.
-    pub alertname: String,
+    pub(crate) alertname: String,
     /// Without one for this long, the chain counts as broken. Alertmanager repeats it each minute.
     #[serde(with = "compact::required")]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Asked for (`GET`) each time it arrives, such as a dead-man's switch elsewhere.
     #[serde(deserialize_with = "optional_url")]
-    pub ping_url: Option<HttpUrl>,
+    pub(crate) ping_url: Option<HttpUrl>,
 }
 
 impl Default for WatchdogConfig {
@@ -76,13 +79,13 @@ impl Default for WatchdogConfig {
 /// `[limits]`: sized for Alertmanager, which sends small groups over few connections.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WebhookLimits {
+pub(crate) struct WebhookLimits {
     /// Connections at once; further ones wait in the kernel's backlog.
-    pub max_connections: u32,
+    pub(crate) max_connections: u32,
     /// The largest webhook, in bytes.
-    pub max_body_bytes: u32,
+    pub(crate) max_body_bytes: u32,
     /// Head and body must each arrive within this many seconds.
-    pub read_timeout_seconds: u16,
+    pub(crate) read_timeout_seconds: u16,
 }
 
 impl Default for WebhookLimits {
@@ -110,7 +113,7 @@ impl Config {
     ///
     /// # Errors
     /// Names file, line and key.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         config::load(path)
     }
 
@@ -118,7 +121,7 @@ impl Config {
     ///
     /// # Errors
     /// Every mistake, each with file, line and key.
-    pub fn load_policy(&self) -> Result<Policy, ConfigError> {
+    pub(crate) fn load_policy(&self) -> Result<Policy, ConfigError> {
         Policy::parse(&self.policy_files()?).map_err(|errors| policy_error(&errors))
     }
 
@@ -126,7 +129,7 @@ impl Config {
     ///
     /// # Errors
     /// Names the file that cannot be read.
-    pub fn policy_files(&self) -> Result<Vec<(PathBuf, String)>, ConfigError> {
+    pub(crate) fn policy_files(&self) -> Result<Vec<(PathBuf, String)>, ConfigError> {
         let mut drop_ins = drop_ins(&self.policy_dir)?;
         drop_ins.sort();
         std::iter::once(self.policy.clone())
@@ -165,12 +168,16 @@ pub(crate) fn policy_error(errors: &PolicyErrors) -> ConfigError {
     let Some(first) = mistakes.next() else {
         return ConfigError::invalid(Path::new("policy"), "", "is not valid");
     };
-    let further: String = mistakes.map(|mistake| format!("\n{mistake}")).collect();
+    let mut message = first.problem.clone();
+    for mistake in mistakes {
+        message.push('\n');
+        message.push_str(&mistake.to_string());
+    }
     ConfigError::Parse {
         path: first.place.file.clone(),
         line: first.place.line,
         key: first.key.clone(),
-        message: format!("{}{further}", first.problem),
+        message,
     }
 }
 

@@ -13,6 +13,8 @@
 
 mod admit;
 mod follow;
+mod look;
+mod orders;
 mod recover;
 mod repair;
 mod tick;
@@ -25,7 +27,7 @@ use daemon_kit::notify::Heartbeat;
 use jiff::Timestamp;
 use ledger::{AlertId, AttemptId, Input, StoredPause};
 use remediation::{
-    Alert, Decision, History, IncidentView, Pause, Policy, Pressure, Situation, Trigger, Watched,
+    Alert, Decision, History, IncidentView, Pause, Policy, Situation, Target, Trigger, Watched,
 };
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -39,9 +41,11 @@ use crate::control::Command;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, UnitControl};
+use crate::restarts::Restarts;
 use crate::situation::Findings;
 use crate::tell::Teller;
 use crate::verify::Verdict;
+use orders::Explained;
 
 /// Incidents that are worked on at once. Alerts beyond wait in the ledger, not in memory.
 const MAX_IN_WORK: usize = 512;
@@ -76,6 +80,8 @@ pub(crate) enum Event {
     Judged(Uuid, AttemptId, Verdict),
     /// A person wants something.
     Command(Command),
+    /// An alert was looked at to explain it.
+    Explained(Box<Explained>),
 }
 
 /// What the engine is made of.
@@ -90,8 +96,9 @@ pub(crate) struct Parts<L> {
 }
 
 /// What of the configuration the engine itself needs.
-#[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// Reads the policy's files; the error is for people.
+    pub(crate) read_policy: Box<dyn Fn() -> Result<Policy, String> + Send + Sync>,
     /// How long what has ended stays in the ledger.
     pub(crate) keep: Duration,
     /// Without the alert that always fires for this long, the chain counts as broken.
@@ -121,8 +128,9 @@ pub(crate) struct Engine<L> {
     book: Book,
     history: History,
     pauses: Vec<StoredPause>,
-    /// Loaded units that the policy names.
-    watched: BTreeMap<UnitName, ActiveState>,
+    /// Every unit that systemd has loaded, while the bus is up.
+    loaded: BTreeMap<UnitName, ActiveState>,
+    restarts: Restarts,
     bus_up: bool,
     /// Alerts up to this one are in the book or settled.
     cursor: AlertId,
@@ -158,7 +166,8 @@ impl<L: Ledger> Engine<L> {
             book: Book::default(),
             history: History::default(),
             pauses: Vec::new(),
-            watched: BTreeMap::new(),
+            loaded: BTreeMap::new(),
+            restarts: Restarts::default(),
             bus_up: false,
             cursor: AlertId::BEFORE_ALL,
             watchdog_seen: Instant::now(),
@@ -200,12 +209,13 @@ impl<L: Ledger> Engine<L> {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Bus(event) => self.bus(event).await,
+            Event::Bus(event) => self.bus(event),
             Event::Repeated(alerts) => self.repeated(alerts),
             Event::WatchdogArrived => self.watchdog_arrived(),
             Event::Looked(id, findings) => self.looked(id, *findings).await,
             Event::Judged(id, attempt, verdict) => self.judged(id, attempt, verdict).await,
-            Event::Command(command) => match command {},
+            Event::Command(command) => self.command(command).await,
+            Event::Explained(explained) => self.explained(*explained),
         }
     }
 
@@ -215,52 +225,51 @@ impl<L: Ledger> Engine<L> {
 
     /// Everything that a decision about this incident depends on, but the past.
     fn situation(&self, incident: &Incident, findings: Findings) -> Situation {
+        Situation {
+            incident: incident.view.clone(),
+            truncated: incident.truncated,
+            ..self.situation_of_new(incident.trigger.clone(), findings)
+        }
+    }
+
+    /// The same for a trigger that has no incident.
+    fn situation_of_new(&self, trigger: Trigger, findings: Findings) -> Situation {
         let now = self.now();
+        let target = self.policy.select(&self.host, &trigger).map(|s| s.target);
         Situation {
             now,
             host: self.host.clone(),
-            trigger: incident.trigger.clone(),
-            incident: incident.view.clone(),
+            incident: IncidentView::new(self.outside.clock.new_incident(), now),
+            trigger,
             unit: findings.unit,
             siblings: findings.siblings,
             probe_healthy: findings.probe_healthy,
             alert_now: findings.alert_now,
-            pause: self.pause_of(incident, now),
+            pause: target.ok().and_then(|target| self.pause_of(&target, now)),
             pressure: findings.pressure,
             watched: self.watched_health(),
-            truncated: incident.truncated,
+            truncated: false,
         }
     }
 
     /// A decision that needs no look at any unit: no rule, no target, an alert that is over.
     fn decide_at_sight(&self, trigger: Trigger, truncated: bool) -> (Input, Decision) {
-        let now = self.now();
         let situation = Situation {
-            now,
-            host: self.host.clone(),
-            trigger,
-            incident: IncidentView::new(self.outside.clock.new_incident(), now),
-            unit: None,
-            siblings: Vec::new(),
-            probe_healthy: None,
-            alert_now: remediation::AlertNow::default(),
-            pause: None,
-            pressure: Pressure::default(),
-            watched: Watched::default(),
             truncated,
+            ..self.situation_of_new(trigger, Findings::default())
         };
         let history = History::default();
         let decision = remediation::decide(&self.policy, &history, &situation);
         (Input { history, situation }, decision)
     }
 
-    fn pause_of(&self, incident: &Incident, now: Timestamp) -> Option<Pause> {
+    fn pause_of(&self, target: &Target, now: Timestamp) -> Option<Pause> {
         self.pauses
             .iter()
             .filter(|pause| pause.until > now)
             .filter(|pause| {
                 let unit = pause.unit.as_ref();
-                unit.is_none_or(|unit| incident.target.covers(unit))
+                unit.is_none_or(|unit| target.covers(unit))
             })
             .map(|pause| Pause { until: pause.until })
             .max_by_key(|pause| pause.until)
@@ -268,15 +277,23 @@ impl<L: Ledger> Engine<L> {
 
     /// Units with an open incident count as unhealthy, whatever systemd says of them.
     fn watched_health(&self) -> Watched {
-        let failed = self
-            .watched
+        let watched: BTreeMap<&UnitName, ActiveState> = self
+            .loaded
             .iter()
-            .filter(|(_, state)| **state == ActiveState::Failed)
-            .map(|(unit, _)| unit);
-        let troubled = self.book.iter().filter_map(|i| i.target.unit());
-        let troubled = troubled.filter(|unit| self.watched.contains_key(unit));
+            .filter(|(unit, _)| self.policy.watches(unit))
+            .map(|(unit, state)| (unit, *state))
+            .collect();
+        let failed = watched
+            .iter()
+            .filter(|(_, state)| **state == ActiveState::Failed);
+        let failed = failed.map(|(unit, _)| *unit);
+        let troubled = self
+            .book
+            .iter()
+            .filter_map(|incident| incident.target.unit());
+        let troubled = troubled.filter(|unit| watched.contains_key(unit));
         Watched {
-            total: self.watched.len(),
+            total: watched.len(),
             unhealthy: failed.chain(troubled).cloned().collect(),
         }
     }

@@ -6,21 +6,21 @@ use serde::Serialize;
 
 /// The engine's own account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Health {
+pub(crate) struct Health {
     /// Whether systemd can be heard. Alerts are accepted either way.
-    pub bus_up: bool,
+    pub(crate) bus_up: bool,
     /// Incidents that are not closed.
-    pub incidents_open: usize,
+    pub(crate) incidents_open: usize,
     /// Accepted alerts without a final decision, as last counted.
-    pub queue_depth: u64,
+    pub(crate) queue_depth: u64,
     /// Whether the whole bot is paused.
-    pub paused: bool,
+    pub(crate) paused: bool,
     /// Hash of the policy in force.
-    pub policy: String,
+    pub(crate) policy: String,
     /// How many rules it has.
-    pub rules: usize,
+    pub(crate) rules: usize,
     /// Whether the alert that always fires has stopped arriving.
-    pub watchdog_lost: bool,
+    pub(crate) watchdog_lost: bool,
 }
 
 impl fmt::Display for Health {

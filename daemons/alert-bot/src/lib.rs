@@ -25,6 +25,7 @@ mod metrics;
 mod outbound;
 mod ports;
 mod record;
+mod restarts;
 mod serve;
 mod situation;
 mod tell;

@@ -19,14 +19,14 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// An `http://` address, checked once.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HttpUrl(Uri);
+pub(crate) struct HttpUrl(Uri);
 
 impl HttpUrl {
     /// Parses `http://HOST[:PORT][/PATH][?QUERY]`.
     ///
     /// # Errors
     /// Says what is wrong with the text.
-    pub fn try_new(text: &str) -> Result<Self, String> {
+    pub(crate) fn try_new(text: &str) -> Result<Self, String> {
         let uri: Uri = text
             .parse()
             .map_err(|error| format!("{text:?} is no URL: {error}"))?;
@@ -40,7 +40,7 @@ impl HttpUrl {
     ///
     /// # Errors
     /// Says what is wrong with the path.
-    pub fn with_path(&self, path_and_query: &str) -> Result<Self, String> {
+    pub(crate) fn with_path(&self, path_and_query: &str) -> Result<Self, String> {
         let base = self.0.path().trim_end_matches('/');
         let authority = self.authority();
         Self::try_new(&format!("http://{authority}{base}{path_and_query}"))
@@ -77,7 +77,7 @@ impl fmt::Debug for HttpUrl {
 
 /// Why a request had no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum OutboundError {
+pub(crate) enum OutboundError {
     /// Nobody listens, or the connection broke.
     #[error("{0} could not be reached")]
     Connect(HttpUrl, #[source] std::io::Error),
@@ -99,7 +99,10 @@ pub enum OutboundError {
 ///
 /// # Errors
 /// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
-pub async fn get(url: &HttpUrl, deadline: Duration) -> Result<(StatusCode, Bytes), OutboundError> {
+pub(crate) async fn get(
+    url: &HttpUrl,
+    deadline: Duration,
+) -> Result<(StatusCode, Bytes), OutboundError> {
     send(Method::GET, url, Bytes::new(), deadline).await
 }
 
@@ -107,7 +110,7 @@ pub async fn get(url: &HttpUrl, deadline: Duration) -> Result<(StatusCode, Bytes
 ///
 /// # Errors
 /// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
-pub async fn post_json(
+pub(crate) async fn post_json(
     url: &HttpUrl,
     json: Bytes,
     deadline: Duration,

@@ -11,10 +11,11 @@ use systemd_bus::{BusError, Verb};
 use units::{ActiveState, JobResult, UnitFacts, UnitName};
 use uuid::Uuid;
 
+use crate::restarts::RunChange;
 use crate::tell::OwnAlert;
 
 /// systemd: fresh facts, and the few things that can be asked of it.
-pub trait UnitControl: Send + Sync {
+pub(crate) trait UnitControl: Send + Sync {
     /// Everything about one unit, read now and never from a cache.
     fn facts<'a>(&'a self, unit: &'a UnitName) -> BoxFuture<'a, Result<UnitFacts, BusError>>;
 
@@ -39,19 +40,19 @@ pub trait UnitControl: Send + Sync {
 
 /// What systemd tells unasked.
 #[derive(Clone, Debug, PartialEq)]
-pub enum BusEvent {
+pub(crate) enum BusEvent {
     /// systemd can be heard; these units are loaded.
     Up(Vec<(UnitName, ActiveState)>),
     /// systemd cannot be heard.
     Down,
-    /// Something about the unit changed; its state, where the message told it.
-    Changed(UnitName, Option<ActiveState>),
+    /// Something about the unit changed; its state and its run, where the message told them.
+    Changed(UnitName, Option<ActiveState>, RunChange),
     /// The unit is no longer loaded.
     Unloaded(UnitName),
 }
 
 /// The durable memory. One operation is atomic, and durable once it is answered.
-pub trait Ledger: Clone + Send + Sync + 'static {
+pub(crate) trait Ledger: Clone + Send + Sync + 'static {
     /// Runs `operation` in a transaction of its own.
     fn call<T, F>(&self, operation: F) -> BoxFuture<'_, Result<T, LedgerError>>
     where
@@ -60,7 +61,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
 }
 
 /// Alertmanager, as one who tells and as one who is told.
-pub trait AlertSink: Send + Sync {
+pub(crate) trait AlertSink: Send + Sync {
     /// Tells every Alertmanager. Says how many could not be told.
     fn post<'a>(&'a self, alerts: &'a [OwnAlert]) -> BoxFuture<'a, Result<(), TellError>>;
 
@@ -71,10 +72,10 @@ pub trait AlertSink: Send + Sync {
 /// Nobody, or not everybody, could be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct TellError(pub String);
+pub(crate) struct TellError(pub String);
 
 /// Health probes.
-pub trait Prober: Send + Sync {
+pub(crate) trait Prober: Send + Sync {
     /// Whether the probe succeeds within `timeout`; the error says why not.
     fn probe<'a>(
         &'a self,
@@ -84,10 +85,10 @@ pub trait Prober: Send + Sync {
 }
 
 /// The wall clock, and ids that grow with it.
-pub trait Clock: Send + Sync {
+pub(crate) trait Clock: Send + Sync {
     /// Now, in whole microseconds.
     fn now(&self) -> Timestamp;
 
-    /// A new incident's id, a UUIDv7.
+    /// A new incident's id, a `UUIDv7`.
     fn new_incident(&self) -> Uuid;
 }

@@ -100,6 +100,18 @@ pub(crate) fn refused(subject: &Subject, reason: Reason) {
     );
 }
 
+/// A person's answer to a question of the bot.
+pub(crate) fn answered(subject: &Subject, answer: &str, by: &str) {
+    entry!(
+        info,
+        id::DECIDED,
+        "answered",
+        subject,
+        [action = answer, by = by],
+        "{answer} by {by}"
+    );
+}
+
 pub(crate) fn acted(subject: &Subject, action: &str, result: &str) {
     entry!(
         info,
@@ -150,26 +162,26 @@ pub(crate) fn closed(subject: &Subject, outcome: &str) {
     );
 }
 
-pub(crate) fn paused(target: &str, by: &str, reason: &str, until: Option<jiff::Timestamp>) {
-    let until = until.map(|until| format!("{until:.0}"));
-    match until {
-        Some(until) => tracing::warn!(
-            message_id = id::PAUSED,
-            incident_step = "paused",
-            target_unit = target,
-            by,
-            reason,
-            "repairs of {target} are paused until {until} by {by}: {reason}"
-        ),
-        None => tracing::info!(
-            message_id = id::PAUSED,
-            incident_step = "resumed",
-            target_unit = target,
-            by,
-            reason,
-            "repairs of {target} go on, says {by}"
-        ),
-    }
+pub(crate) fn paused(target: &str, by: &str, reason: &str, until: jiff::Timestamp) {
+    tracing::warn!(
+        message_id = id::PAUSED,
+        incident_step = "paused",
+        target_unit = target,
+        by,
+        reason,
+        "repairs of {target} are paused until {until:.0} by {by}: {reason}"
+    );
+}
+
+pub(crate) fn resumed(target: &str, by: &str) {
+    tracing::info!(
+        message_id = id::PAUSED,
+        incident_step = "resumed",
+        target_unit = target,
+        by,
+        reason = "resumed",
+        "repairs of {target} go on, says {by}"
+    );
 }
 
 pub(crate) fn policy_reloaded(hash: &str, rules: usize) {

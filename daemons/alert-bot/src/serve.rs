@@ -9,9 +9,11 @@ use daemon_kit::notify::{self, Heartbeat};
 use daemon_kit::sockets::Inherited;
 use daemon_kit::{http, log, shutdown};
 use ledger::Ledger;
+use remediation::Policy;
 use systemd_bus::Systemd;
 
 use crate::config::Config;
+use crate::control::{self, Operators};
 use crate::engine::{Engine, Outside, Parts, Settings};
 use crate::intake::{Intake, Tokens};
 use crate::metrics::Metrics;
@@ -66,6 +68,7 @@ async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> an
         teller,
         metrics: metrics.clone(),
         settings: Settings {
+            read_policy: policy_reader(&config),
             keep: config.keep,
             watchdog_timeout: config.watchdog.timeout,
         },
@@ -87,6 +90,13 @@ async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> an
         wires: wires.clone(),
         metrics,
     });
+    let control = sockets.unix_or_bind("control", &config.control_socket)?;
+    tokio::spawn(control::serve(
+        control,
+        Operators(config.operators.clone()),
+        wires.events.clone(),
+        stop.clone(),
+    ));
     tokio::spawn(listen_to_systemd(systemd, wires.events.clone()));
     let engine = tokio::spawn(engine.run(Heartbeat::start(), stop.clone()));
     tracing::info!(%address, "accepting alerts");
@@ -99,6 +109,11 @@ async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> an
     .await;
     notify::stopping();
     engine.await.context("the engine ended early")
+}
+
+fn policy_reader(config: &Config) -> Box<dyn Fn() -> Result<Policy, String> + Send + Sync> {
+    let config = config.clone();
+    Box::new(move || config.load_policy().map_err(|error| error.to_string()))
 }
 
 /// The webhook's tokens, from the credentials that systemd passes.

@@ -8,7 +8,8 @@ use futures_util::future::{OptionFuture, join_all, join3};
 use remediation::{AlertNow, Pressure, Probe, Target, Trigger};
 use units::{UnitFacts, UnitName};
 
-use crate::ports::{AlertSink, Prober, UnitControl};
+use crate::engine::Outside;
+use crate::ports::{Prober, UnitControl};
 
 /// How long a probe may take before the unit counts as not answering. A healthy one answers in
 /// milliseconds; a frozen one costs this much before every repair.
@@ -31,7 +32,7 @@ pub(crate) struct Question {
 }
 
 /// What was seen.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Findings {
     pub(crate) unit: Option<UnitFacts>,
     pub(crate) siblings: Vec<UnitFacts>,
@@ -41,12 +42,8 @@ pub(crate) struct Findings {
 }
 
 /// Looks at everything that the question names, in parallel.
-pub(crate) async fn look(
-    units: &dyn UnitControl,
-    prober: &dyn Prober,
-    sink: &dyn AlertSink,
-    question: &Question,
-) -> Findings {
+pub(crate) async fn look(outside: &Outside, question: &Question) -> Findings {
+    let (units, prober) = (&*outside.units, &*outside.prober);
     let unit: OptionFuture<_> = question
         .target
         .unit()
@@ -54,7 +51,7 @@ pub(crate) async fn look(
         .into();
     let siblings = question.siblings.iter().take(MAX_SIBLINGS);
     let siblings = join_all(siblings.map(|unit| read(units, unit)));
-    let alert_now = tokio::time::timeout(ASK_TIMEOUT, sink.ask(&question.trigger));
+    let alert_now = tokio::time::timeout(ASK_TIMEOUT, outside.sink.ask(&question.trigger));
     let (unit, siblings, alert_now) = join3(unit, siblings, alert_now).await;
     let (unit, probe_healthy) = unit.unwrap_or_default();
     Findings {
@@ -74,13 +71,13 @@ async fn look_at_unit(
     probe: Option<&Probe>,
 ) -> (Option<UnitFacts>, Option<bool>) {
     let facts = read(units, unit).await;
-    let probed = match (&facts, probe) {
+    let healthy = match (&facts, probe) {
         (Some(facts), Some(probe)) if facts.is_settled_active() => {
             Some(prober.probe(probe, PROBE_TIMEOUT).await.is_ok())
         }
         _ => None,
     };
-    (facts, probed)
+    (facts, healthy)
 }
 
 async fn read(units: &dyn UnitControl, unit: &UnitName) -> Option<UnitFacts> {

@@ -37,15 +37,15 @@ const QUEUE: usize = 2_048;
 /// An alert as Alertmanager's `POST /api/v2/alerts` takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OwnAlert {
+pub(crate) struct OwnAlert {
     /// What identifies it.
-    pub labels: BTreeMap<&'static str, String>,
+    pub(crate) labels: BTreeMap<&'static str, String>,
     /// For people.
-    pub annotations: BTreeMap<&'static str, String>,
+    pub(crate) annotations: BTreeMap<&'static str, String>,
     /// Since when.
-    pub starts_at: Timestamp,
+    pub(crate) starts_at: Timestamp,
     /// When it ends by itself, or ended.
-    pub ends_at: Timestamp,
+    pub(crate) ends_at: Timestamp,
 }
 
 /// What can be told.

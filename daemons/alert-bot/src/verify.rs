@@ -115,11 +115,11 @@ async fn look(units: &dyn UnitControl, prober: &dyn Prober, plan: &Plan) -> Seen
     match plan.action.expects() {
         Expected::Inactive if is_down(&facts) => Seen::Healthy(facts.invocation_id),
         Expected::Active if facts.is_settled_active() => {
-            let probed = match &plan.proof.probe {
+            let answer = match &plan.proof.probe {
                 Some(probe) => prober.probe(probe, PROBE_TIMEOUT).await,
                 None => Ok(()),
             };
-            match probed {
+            match answer {
                 Ok(()) => Seen::Healthy(facts.invocation_id),
                 Err(why) => Seen::Unhealthy(format!("{state}, but the probe failed: {why}")),
             }

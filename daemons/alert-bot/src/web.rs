@@ -48,7 +48,7 @@ fn health(health: &Health) -> Reply {
 
 /// 200 only while alerts can be stored.
 async fn ready<L: Ledger>(intake: &Intake<L>) -> Reply {
-    match intake.ledger.call(|store| store.unsettled_count()).await {
+    match intake.ledger.call(ledger::Store::unsettled_count).await {
         Ok(_) => reply::text(StatusCode::OK, "ready\n"),
         Err(error) => reply::problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }

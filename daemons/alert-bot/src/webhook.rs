@@ -20,16 +20,16 @@ const MAX_FINGERPRINT_BYTES: usize = 64;
 
 /// A webhook that was understood.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     /// Its alerts, in its order.
-    pub alerts: Vec<Alert>,
+    pub(crate) alerts: Vec<Alert>,
     /// Alertmanager left some out, so what they say is unknown.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
 }
 
 /// Why a body is no webhook that can be acted on. For the sender to read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WebhookError {
+pub(crate) enum WebhookError {
     /// No JSON, or a field is missing or of another kind.
     #[error("{0}")]
     Json(String),
@@ -74,7 +74,7 @@ impl Webhook {
     ///
     /// # Errors
     /// Names the first field that is wrong, and how.
-    pub fn parse(body: &[u8]) -> Result<Self, WebhookError> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, WebhookError> {
         let mut json = serde_json::Deserializer::from_slice(body);
         let wire: WireWebhook = serde_path_to_error::deserialize(&mut json)
             .map_err(|error| WebhookError::Json(error.to_string()))?;

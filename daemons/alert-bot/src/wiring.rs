@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::engine::Event;
 use crate::outbound::{self, HttpUrl};
 use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, TellError, UnitControl};
+use crate::restarts::RunChange;
 use crate::tell::OwnAlert;
 
 /// Alertmanager answers a post in about a millisecond; one that hangs must not dam up the rest.
@@ -69,7 +70,11 @@ pub(crate) async fn listen_to_systemd(systemd: Systemd, events: mpsc::Sender<Eve
             },
             UnitChange::Lost => BusEvent::Down,
             UnitChange::Changed(unit, properties) => {
-                BusEvent::Changed(unit, properties.active_state)
+                let run = RunChange {
+                    invocation_id: properties.invocation_id.clone(),
+                    n_restarts: properties.n_restarts,
+                };
+                BusEvent::Changed(unit, properties.active_state, run)
             }
             UnitChange::Unloaded(unit) => BusEvent::Unloaded(unit),
             UnitChange::Loaded(_) | UnitChange::StartupFinished => continue,

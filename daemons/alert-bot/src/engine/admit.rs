@@ -10,6 +10,7 @@ use super::{Engine, MAX_IN_WORK};
 use crate::book::{AlertKey, Incident, Stage};
 use crate::ports::{BusEvent, Ledger};
 use crate::record::{self, Subject};
+use crate::restarts::RunChange;
 
 /// Alerts taken from the ledger in one turn of the loop; other events get their turn in between.
 const BATCH: usize = 128;
@@ -110,7 +111,7 @@ impl<L: Ledger> Engine<L> {
                     learned: Instant::now(),
                     is_repeat: false,
                 };
-                self.open(trigger, rule, target, Some(key), origin);
+                self.open(trigger, rule, target, Some(key), &origin);
             }
         }
     }
@@ -199,11 +200,11 @@ impl<L: Ledger> Engine<L> {
                 learned: Instant::now(),
                 is_repeat: true,
             };
-            self.open(trigger, rule, target, Some(key), origin);
+            self.open(trigger, rule, target, Some(key), &origin);
         }
     }
 
-    pub(super) async fn bus(&mut self, event: BusEvent) {
+    pub(super) fn bus(&mut self, event: BusEvent) {
         match event {
             BusEvent::Up(units) => self.bus_is_up(units),
             BusEvent::Down => {
@@ -211,37 +212,40 @@ impl<L: Ledger> Engine<L> {
                 self.metrics.bus_connected.set(0);
             }
             BusEvent::Unloaded(unit) => {
-                self.watched.remove(&unit);
+                self.loaded.remove(&unit);
+                self.restarts.forget(&unit);
             }
-            BusEvent::Changed(unit, state) if self.policy.watches(&unit) => {
+            BusEvent::Changed(unit, state, run) => {
+                self.count_restart(&unit, &run);
                 if let Some(state) = state {
-                    self.watched.insert(unit.clone(), state);
+                    self.loaded.insert(unit.clone(), state);
                 }
                 self.unit_changed(&unit, state);
             }
-            BusEvent::Changed(..) => {}
         }
     }
 
     fn bus_is_up(&mut self, units: Vec<(UnitName, ActiveState)>) {
         self.bus_up = true;
         self.metrics.bus_connected.set(1);
-        let policy = &self.policy;
-        self.watched = units
-            .into_iter()
-            .filter(|(unit, _)| policy.watches(unit))
-            .collect();
-        let open: Vec<Uuid> = self.book.iter().map(|incident| incident.view.id).collect();
-        for id in open {
-            self.look_again(id);
-        }
-        for (unit, state) in self.watched.clone() {
+        self.loaded = units.into_iter().collect();
+        self.look_at_everything();
+        for (unit, state) in self.loaded.clone() {
             if state == ActiveState::Failed {
                 self.unit_changed(&unit, Some(state));
             }
         }
-        // Instances of a template that were not loaded may be gone.
-        self.bell.notify_one();
+    }
+
+    fn count_restart(&mut self, unit: &UnitName, run: &RunChange) {
+        if !self.policy.watches(unit) {
+            return;
+        }
+        let bot_acts = self.history.in_flight().any(|past| past.unit == *unit);
+        if let Some(cause) = self.restarts.note(unit, run, bot_acts) {
+            let labels = [unit.as_str(), cause.as_str()];
+            self.metrics.unit_restarts.with_label_values(&labels).inc();
+        }
     }
 
     /// The second source: systemd's own signal that a unit failed. Any change is a reason to look
@@ -265,7 +269,7 @@ impl<L: Ledger> Engine<L> {
                 learned: Instant::now(),
                 is_repeat: false,
             };
-            self.open(trigger, rule, target, None, origin);
+            self.open(trigger, rule, target, None, &origin);
         }
     }
 
@@ -275,7 +279,7 @@ impl<L: Ledger> Engine<L> {
         rule: String,
         target: Target,
         key: Option<AlertKey>,
-        origin: Origin,
+        origin: &Origin,
     ) {
         let id = self.outside.clock.new_incident();
         self.book.insert(Incident {

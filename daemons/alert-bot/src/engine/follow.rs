@@ -1,5 +1,5 @@
-//! From a look to a decision, and from a decision to what follows from it. Whatever is decided is
-//! on the disk before anything is done about it.
+//! From a decision to what follows from it. Whatever is decided is on the disk before anything is
+//! done about it.
 
 use std::time::Duration;
 
@@ -12,11 +12,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Engine, Event};
+use super::Engine;
 use crate::book::{Incident, Stage};
 use crate::ports::Ledger;
 use crate::record;
-use crate::situation::{self, Findings, Question};
 use crate::tell::{About, Notice};
 
 /// An incident that is held or escalated is looked at this often at least: the wall clock may be
@@ -27,9 +26,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// a row waits twice as long as the last, up to this.
 const LONGEST_RECHECK: Duration = Duration::from_secs(15);
 
-/// After the ledger refused to take a decision.
-const LEDGER_RETRY: Duration = Duration::from_secs(1);
-
 /// What was found before anything was touched, as the ledger keeps it.
 #[derive(Serialize)]
 struct Evidence<'a> {
@@ -39,93 +35,11 @@ struct Evidence<'a> {
 }
 
 impl<L: Ledger> Engine<L> {
-    /// Something may have changed: an incident that waits is looked at, one that is being looked
-    /// at is looked at once more, and one under repair is left to its proof.
-    pub(super) fn look_again(&mut self, id: Uuid) {
-        let Some(incident) = self.book.get_mut(id) else {
-            return;
-        };
-        match &mut incident.stage {
-            Stage::Looking { again } => *again = true,
-            Stage::Acting { .. } => {}
-            Stage::Held | Stage::Escalated => {
-                incident.stage = Stage::Looking { again: false };
-                self.start_look(id);
-            }
-        }
-    }
-
-    pub(super) fn look_at_due(&mut self) {
-        for id in self.book.due_at(Instant::now()) {
-            if let Some(incident) = self.book.get_mut(id) {
-                incident.due = None;
-            }
-            self.look_again(id);
-        }
-    }
-
-    /// Starts to gather what a decision needs; [`Event::Looked`] brings it.
-    pub(super) fn start_look(&mut self, id: Uuid) {
-        let Some(incident) = self.book.get_mut(id) else {
-            return;
-        };
-        incident.due = None;
-        let selection = self.policy.select(&self.host, &incident.trigger).ok();
-        let siblings = self.watched.keys().filter(|unit| {
-            let own = incident.target.unit();
-            match own {
-                Some(own) => {
-                    *unit != own && unit.template().is_some() && unit.template() == own.template()
-                }
-                None => incident.target.covers(unit),
-            }
-        });
-        let question = Question {
-            trigger: incident.trigger.clone(),
-            target: incident.target.clone(),
-            siblings: siblings.cloned().collect(),
-            probe: selection.and_then(|s| s.rule.proof.probe.clone()),
-        };
-        let (outside, events, looks) = (
-            self.outside.clone(),
-            self.sender.clone(),
-            self.looks.clone(),
-        );
-        self.tasks.spawn(async move {
-            // Only fails once the engine is gone.
-            let Ok(_permit) = looks.acquire().await else {
-                return;
-            };
-            let look =
-                situation::look(&*outside.units, &*outside.prober, &*outside.sink, &question);
-            let findings = Box::new(look.await);
-            let _ = events.send(Event::Looked(id, findings)).await;
-        });
-    }
-
-    pub(super) async fn looked(&mut self, id: Uuid, findings: Findings) {
-        let Some(incident) = self.book.get(id) else {
-            return;
-        };
-        let Stage::Looking { again } = incident.stage else {
-            return;
-        };
-        let situation = self.situation(incident, findings);
-        let decision = remediation::decide(&self.policy, &self.history, &situation);
-        if again && !matches!(decision, Decision::Act(_)) {
-            if let Some(incident) = self.book.get_mut(id) {
-                incident.stage = Stage::Looking { again: false };
-            }
-            return self.start_look(id);
-        }
-        if let Err(error) = self.follow(id, situation, decision).await {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(incident_id = %id, %error, cause, "nothing is done that cannot be recorded; trying again");
-            self.wait(id, LEDGER_RETRY);
-        }
-    }
-
-    async fn follow(
+    /// Records a decision and does what follows from it.
+    ///
+    /// # Errors
+    /// Where it cannot be recorded; then nothing was done.
+    pub(super) async fn follow(
         &mut self,
         id: Uuid,
         situation: Situation,
@@ -404,7 +318,7 @@ impl<L: Ledger> Engine<L> {
         }
     }
 
-    fn wait(&mut self, id: Uuid, wait: Duration) {
+    pub(super) fn wait(&mut self, id: Uuid, wait: Duration) {
         if let Some(incident) = self.book.get_mut(id) {
             incident.stage = Stage::Held;
             incident.due = Some(Instant::now() + wait);

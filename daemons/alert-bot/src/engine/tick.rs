@@ -23,12 +23,16 @@ impl<L: Ledger> Engine<L> {
         self.bell.notify_one();
         let now = self.now();
         self.pauses.retain(|pause| pause.until > now);
-        let paused = self.pauses.iter().any(|pause| pause.unit.is_none());
-        self.metrics.paused.set(i64::from(paused));
+        self.publish_pause();
         self.prune_history();
         self.publish_standing();
         self.check_watchdog();
         self.forget().await;
+    }
+
+    pub(super) fn publish_pause(&self) {
+        let paused = self.pauses.iter().any(|pause| pause.unit.is_none());
+        self.metrics.paused.set(i64::from(paused));
     }
 
     pub(super) fn count_queue(&self, count: u64) {

@@ -1,0 +1,109 @@
+//! From a reason to look to a decision. The look itself is a task; the decision is made here, with
+//! the history as it is when the look has ended, so that two repairs never overtake each other.
+
+use std::time::Duration;
+
+use remediation::{Decision, Target, Trigger};
+use tokio::time::Instant;
+use units::UnitName;
+use uuid::Uuid;
+
+use super::{Engine, Event};
+use crate::book::Stage;
+use crate::ports::Ledger;
+use crate::situation::{self, Findings, Question};
+
+/// After the ledger refused to take a decision.
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+
+impl<L: Ledger> Engine<L> {
+    /// Something may have changed: an incident that waits is looked at, one that is being looked
+    /// at is looked at once more, and one under repair is left to its proof.
+    pub(super) fn look_again(&mut self, id: Uuid) {
+        let Some(incident) = self.book.get_mut(id) else {
+            return;
+        };
+        match &mut incident.stage {
+            Stage::Looking { again } => *again = true,
+            Stage::Acting { .. } => {}
+            Stage::Held | Stage::Escalated => {
+                incident.stage = Stage::Looking { again: false };
+                self.start_look(id);
+            }
+        }
+    }
+
+    pub(super) fn look_at_due(&mut self) {
+        for id in self.book.due_at(Instant::now()) {
+            if let Some(incident) = self.book.get_mut(id) {
+                incident.due = None;
+            }
+            self.look_again(id);
+        }
+    }
+
+    /// Starts to gather what a decision needs; [`Event::Looked`] brings it.
+    pub(super) fn start_look(&mut self, id: Uuid) {
+        let Some(incident) = self.book.get_mut(id) else {
+            return;
+        };
+        incident.due = None;
+        let (trigger, target) = (incident.trigger.clone(), incident.target.clone());
+        let question = self.question(&trigger, &target);
+        let outside = self.outside.clone();
+        let (events, looks) = (self.sender.clone(), self.looks.clone());
+        self.tasks.spawn(async move {
+            // Only fails once the engine is gone.
+            let Ok(_permit) = looks.acquire().await else {
+                return;
+            };
+            let findings = Box::new(situation::look(&outside, &question).await);
+            let _ = events.send(Event::Looked(id, findings)).await;
+        });
+    }
+
+    /// What has to be looked at for a decision about this target.
+    pub(super) fn question(&self, trigger: &Trigger, target: &Target) -> Question {
+        let selection = self.policy.select(&self.host, trigger).ok();
+        let template = target.unit().and_then(UnitName::template);
+        let is_sibling = |unit: &&UnitName| match target.unit() {
+            Some(own) => *unit != own && template.is_some() && unit.template() == template,
+            None => target.covers(unit),
+        };
+        Question {
+            trigger: trigger.clone(),
+            target: target.clone(),
+            siblings: self.loaded.keys().filter(is_sibling).cloned().collect(),
+            probe: selection.and_then(|s| s.rule.proof.probe.clone()),
+        }
+    }
+
+    pub(super) async fn looked(&mut self, id: Uuid, findings: Findings) {
+        let Some(incident) = self.book.get(id) else {
+            return;
+        };
+        let Stage::Looking { again } = incident.stage else {
+            return;
+        };
+        let situation = self.situation(incident, findings);
+        let decision = remediation::decide(&self.policy, &self.history, &situation);
+        if again && !matches!(decision, Decision::Act(_)) {
+            if let Some(incident) = self.book.get_mut(id) {
+                incident.stage = Stage::Looking { again: false };
+            }
+            return self.start_look(id);
+        }
+        if let Err(error) = self.follow(id, situation, decision).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(incident_id = %id, %error, cause, "nothing is done that cannot be recorded; trying again");
+            self.wait(id, LEDGER_RETRY);
+        }
+    }
+
+    pub(super) fn look_at_everything(&mut self) {
+        let open: Vec<Uuid> = self.book.iter().map(|incident| incident.view.id).collect();
+        for id in open {
+            self.look_again(id);
+        }
+    }
+}

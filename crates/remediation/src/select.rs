@@ -101,9 +101,15 @@ impl Rule {
         if label.is_empty() {
             return self.only_target().ok_or(Reason::NoTarget);
         }
-        match label.parse::<UnitName>() {
-            Ok(unit) if self.allows(&unit) => Ok(Target::Unit(unit)),
-            _ => Err(Reason::UnitNotAllowed),
+        let unit: UnitName = label.parse().map_err(|_| Reason::UnitNotAllowed)?;
+        let mut patterns = self.units.iter();
+        let pattern = patterns.find(|pattern| pattern.matches(&unit));
+        match pattern.ok_or(Reason::UnitNotAllowed)? {
+            // Which instance the alert came from says nothing about which one to add or remove.
+            template @ UnitPattern::Instances { .. } if self.only_scales() => {
+                Ok(Target::Template(template.clone()))
+            }
+            _ => Ok(Target::Unit(unit)),
         }
     }
 
@@ -191,7 +197,7 @@ mod tests {
                 "Backlog",
                 "worker@2.service",
                 "",
-                Ok("backlog: worker@2.service"),
+                Ok("backlog: worker@*.service"),
             ),
             ("Down", "api.service", "there", Err(Reason::OtherHost)),
             ("Down", "nginx.service", "", Err(Reason::UnitNotAllowed)),
@@ -208,11 +214,7 @@ mod tests {
             ("Several", "", "", Err(Reason::NoTarget)),
         ] {
             let told = selected(&alert(name, unit, host));
-            assert_eq!(
-                told.as_deref(),
-                expected.as_deref().map_err(|e| e),
-                "{name} {unit:?}"
-            );
+            assert_eq!(told, expected.map(str::to_owned), "{name} {unit:?}");
         }
     }
 

@@ -97,6 +97,8 @@ mod tests {
     use crate::testing::{Scene, ago, ahead, rule_name};
     use crate::{Decision, PastEscalation, Reason, RuleReset};
 
+    type Case<'a> = (&'a str, &'a [(u64, Outcome)], Reason);
+
     const RULE: &str = r#"
         breaker = { failures = 3, window = "15m", open_for = "30m" }
         budget = { max_actions = 99, window = "1m" }
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn opens_after_enough_failures_and_lets_one_try_pass_later() {
-        let cases: [(&str, &[(u64, Outcome)], Reason); 9] = [
+        let cases: [Case<'_>; 9] = [
             ("no past", &[], Reason::Due),
             (
                 "two failures",

@@ -8,12 +8,12 @@ use crate::case::Case;
 use crate::{Plan, Reason, ladder};
 
 pub(crate) const TEMPLATE_DOWN: PlanGuard = PlanGuard {
-    claim: "no other instance of the template is down or under repair",
+    claim: "no instance of the template is under repair, and no other one is down",
     objection: |case, plan| {
         let template = plan.unit.template()?;
-        let repaired = case.history.in_flight().any(|action| {
-            action.unit != plan.unit && action.unit.template().as_ref() == Some(&template)
-        });
+        // The plan's own unit included: scaling acts on another unit than the target.
+        let mut under_way = case.history.in_flight();
+        let repaired = under_way.any(|action| action.unit.template().as_ref() == Some(&template));
         let down = interrupts(case, plan) && others(case, plan).any(is_down);
         (repaired || down).then(|| case.hold_shortly(Reason::TemplateDown))
     },

@@ -157,7 +157,12 @@ fn anchored(pattern: &str) -> Result<Regex, MatcherError> {
     // Compiled alone first: `a)|(b` would be valid between the anchors' brackets.
     Regex::new(pattern)
         .and_then(|_| Regex::new(&format!("^(?s:{pattern})$")))
-        .map_err(|error| MatcherError::Regex(error.to_string()))
+        .map_err(|error| {
+            // The lines before the last draw the place, which the policy's line tells already.
+            let drawing = error.to_string();
+            let problem = drawing.lines().last().unwrap_or_default();
+            MatcherError::Regex(problem.trim_start_matches("error: ").into())
+        })
 }
 
 /// Why a text is no matcher, or a list of them no selection.

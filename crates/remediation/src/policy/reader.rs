@@ -31,14 +31,14 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The tables of the text. What is no TOML is noted as mistakes, and left out.
-    pub(super) fn parse(&self) -> Spanned<DeTable<'a>> {
+    /// The tables of the text; `None` where it is no TOML.
+    pub(super) fn parse(&self) -> Option<Spanned<DeTable<'a>>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in errors {
+        for error in &errors {
             let offset = error.span().map_or(0, |span| span.start);
             self.note(offset, "", error.message());
         }
-        table
+        errors.is_empty().then_some(table)
     }
 
     pub(super) fn note(&self, offset: usize, key: &str, problem: impl Display) {
@@ -142,17 +142,16 @@ impl<'a> Section<'a> {
         self.checked(key, text.parse())
     }
 
-    pub(super) fn parsed_list<T>(&mut self, key: &'static str) -> Vec<T>
+    /// The list; `None` where there is none, or something in it is a mistake.
+    pub(super) fn parsed_list<T>(&mut self, key: &'static str) -> Option<Vec<T>>
     where
         T: FromStr,
         T::Err: Display,
     {
-        let Some(value) = self.value(key) else {
-            return Vec::new();
-        };
+        let value = self.value(key)?;
         let Some(items) = value.get_ref().as_array() else {
             self.wrong_type(key, value, "a list of texts");
-            return Vec::new();
+            return None;
         };
         let mut list = Vec::with_capacity(items.len());
         for item in items {
@@ -162,14 +161,18 @@ impl<'a> Section<'a> {
                 None => self.wrong_type(key, item, "a text"),
             }
         }
-        list
+        (list.len() == items.len()).then_some(list)
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Option<&'a str> {
+        self.text_of(key, "a text")
+    }
+
+    fn text_of(&mut self, key: &'static str, wanted: &str) -> Option<&'a str> {
         let value = self.value(key)?;
         let text = value.get_ref().as_str();
         if text.is_none() {
-            self.wrong_type(key, value, "a text");
+            self.wrong_type(key, value, wanted);
         }
         text
     }
@@ -216,7 +219,7 @@ impl<'a> Section<'a> {
         range: &RangeInclusive<Duration>,
         default: Duration,
     ) -> Duration {
-        let Some(text) = self.text(key) else {
+        let Some(text) = self.text_of(key, "a duration like \"5m 30s\"") else {
             return default;
         };
         let duration = text.parse::<SignedDuration>().ok();
@@ -235,7 +238,7 @@ impl<'a> Section<'a> {
 
     /// A share such as `"40%"`.
     pub(super) fn percent(&mut self, key: &'static str) -> Option<Percent> {
-        let text = self.text(key)?;
+        let text = self.text_of(key, "a share like \"40%\"")?;
         let percent = text
             .strip_suffix('%')
             .and_then(|digits| digits.trim().parse::<f64>().ok())

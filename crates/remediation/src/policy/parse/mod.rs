@@ -49,7 +49,9 @@ impl Policy {
         for (file, text) in files {
             let document = Document::new(file, text);
             let table = document.parse();
-            draft.add(Section::root(&document, &table));
+            if let Some(table) = &table {
+                draft.add(Section::root(&document, table));
+            }
             errors.extend(document.into_errors());
         }
         if !errors.is_empty() {
@@ -127,18 +129,18 @@ fn read_host(mut section: Section<'_>) -> HostLimits {
         unit_budget: section.nested("unit_budget", defaults::UNIT_BUDGET, limits::budget),
         max_in_flight: section.number("max_in_flight", 1..=MANY, defaults::MAX_IN_FLIGHT),
         storm: section.nested("storm", defaults::STORM, limits::storm),
-        protected: section.parsed_list("protected"),
+        protected: section.parsed_list("protected").unwrap_or_default(),
     }
 }
 
 fn read_matchers(section: &mut Section<'_>, key: &'static str) -> Option<Matchers> {
-    Matchers::try_new(section.parsed_list(key))
+    Matchers::try_new(section.parsed_list(key)?)
         .map_err(|problem| section.note(key, problem))
         .ok()
 }
 
 fn read_units(section: &mut Section<'_>) -> Vec<UnitPattern> {
-    let units = section.parsed_list("units");
+    let units = section.parsed_list("units").unwrap_or_default();
     for unit in units.iter().filter(|unit| names_protected(unit)) {
         section.note("units", refusal(unit));
     }
@@ -146,7 +148,7 @@ fn read_units(section: &mut Section<'_>) -> Vec<UnitPattern> {
 }
 
 fn read_also_reset(section: &mut Section<'_>) -> Vec<UnitName> {
-    let units = section.parsed_list("also_reset");
+    let units = section.parsed_list("also_reset").unwrap_or_default();
     for unit in units.iter().filter(|unit| is_protected(unit)) {
         section.note("also_reset", refusal(unit));
     }

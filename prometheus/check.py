@@ -18,7 +18,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import yaml
@@ -132,13 +134,34 @@ def check_routes(tools: Path, profile: str, settings: str, directory: Path) -> N
     configuration = render(CONFIGURATION, template, variables, directory / f"alertmanager-{settings}.yml")
     run(tools / "amtool", "check-config", configuration)
     table = yaml.safe_load((HERE / "rules-tests" / "routes.yml").read_text())
+    table += [route_of(rule) for rule in alert_rules(directory)]
     for case in table:
         labels = [f"{name}={value}" for name, value in case["labels"].items()]
         command = (tools / "amtool", "config", "routes", "test", f"--config.file={configuration}", *labels)
         receivers = run(*command).strip().split(",")
         if receivers != case["receivers"]:
-            raise CheckFailed(f"routes.yml: {labels} goes to {receivers}, not to {case['receivers']}")
+            raise CheckFailed(f"{labels} goes to {receivers}, not to {case['receivers']}")
     print(f"{profile}, receivers {settings}: {len(table)} routes")
+
+
+def alert_rules(directory: Path) -> Iterator[dict[str, Any]]:
+    """The alerting rules among the rendered ones."""
+    for file in sorted((directory / "rules").glob("*.yml")):
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            yield from (rule for rule in group["rules"] if "alert" in rule)
+
+
+def route_of(rule: dict[str, Any]) -> dict[str, Any]:
+    """Where an alert of ours belongs: all to the bot, the severe ones to people as well."""
+    severity = rule["labels"]["severity"]
+    receivers = {
+        "none": ["alert-bot"],
+        "info": ["alert-bot"],
+        "warning": ["alert-bot", "people"],
+        "critical": ["alert-bot", "people"],
+    }
+    labels = {"alertname": rule["alert"], "severity": severity, "host": "a"}
+    return {"labels": labels, "receivers": receivers[severity]}
 
 
 def main() -> int:

@@ -13,16 +13,16 @@ REAL = f'{HOST}, severity!="none"'
 SEVERITIES = words(critical=("critical", RED), warning=("warning", ORANGE), info=("info", "blue"))
 
 
-def alerts(title: str, state: str, empty: str, span: int = 24, height: int = 7) -> table.Panel:
+def alerts(title: str, state: str, empty: str, matchers: str = REAL, span: int = 24, height: int = 7) -> table.Panel:
     """Alerts in a state, the oldest first; the name leads to its runbook, the unit to its graphs."""
-    age = f'sort_desc((time() - ALERTS_FOR_STATE{{{REAL}}}) and ignoring (alertstate) ALERTS{{{REAL}, alertstate="{state}"}})'
+    age = f'sort_desc((time() - ALERTS_FOR_STATE{{{matchers}}}) and ignoring (alertstate) ALERTS{{{matchers}, alertstate="{state}"}})'
     panel = listing(
         title, empty, [now(age)],
         {"alertname": "Alert", "severity": "Severity", "host": "Host", "service": "Service", "unit": "Unit", "Value": "For"},
         span, height,
     )
     column(panel, "Alert", links=[jump("Runbook", RUNBOOK).build()])
-    column(panel, "Unit", links=[jump("Unit", "/d/stack-units?var-unit=${__value.raw}&var-host=${host}").build()])
+    column(panel, "Unit", noValue="–", links=[jump("Unit", "/d/stack-units?var-unit=${__value.raw}&var-host=${host}").build()])
     column(panel, "For", unit="s", decimals=0, custom_width=110)
     return column(panel, "Severity", mappings=SEVERITIES, custom_cellOptions={"type": "color-text"}, custom_width=110)
 

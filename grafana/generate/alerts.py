@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from alert_tables import REAL, alerts, history
 from frame import frame
-from panels import BLUE, GREEN, HOST, ORANGE, RED, YELLOW, counted, figure, fixed, graph, query, stacked, steps
+from panels import BLUE, GREEN, HOST, ORANGE, RED, YELLOW, counted, figure, fixed, graph, query, steps
 
 
 def build(runbooks: str) -> dashboard.Dashboard:
@@ -34,7 +34,7 @@ def build(runbooks: str) -> dashboard.Dashboard:
 def delivery(d: dashboard.Dashboard) -> None:
     d.with_row(dashboard.Row("Delivery"))
     d.with_panel(
-        stacked(
+        counted(
             graph(
                 "Alerts firing, by severity", "none", "No alert in this time: all was well.",
                 query(f'count by (severity) (ALERTS{{{REAL}, alertstate="firing"}})', "{{severity}}"), span=8,
@@ -61,7 +61,10 @@ def delivery(d: dashboard.Dashboard) -> None:
     d.with_panel(
         graph(
             "Time to evaluate the rules", "s", "Prometheus does not answer.",
-            query(f"sum by (rule_group) (prometheus_rule_group_last_duration_seconds{{{HOST}}})", "{{rule_group}}"),
+            query(
+                f'max by (group) (label_replace(prometheus_rule_group_last_duration_seconds{{{HOST}}}, "group", "$1", "rule_group", ".*;(.*)"))',
+                "{{group}}",
+            ),
         ).description("By group. It must stay far below the evaluation interval.")
     )
     d.with_panel(

@@ -19,7 +19,7 @@ Each incident has one id, and its whole story stands in the journal of the host:
 
 The ledger keeps it as well:
 
-    alert-bot incidents --since 1d
+    alert-bot incidents --since 24h
     alert-bot incident <id>
 """
 
@@ -54,10 +54,10 @@ def figures(d: dashboard.Dashboard) -> None:
         ).decimals(0)
     )
     d.with_panel(
-        figure("Half were healed within", proof(0.5, "24h"), "s", steps(GREEN, (5, YELLOW), (60, RED)), "none needed")
+        figure("Half healed within", proof(0.5, "24h"), "s", steps(GREEN, (5, YELLOW), (60, RED)), "none needed")
         .description("From the acceptance of an alert to the proof of health, in the last 24 hours.")
     )
-    d.with_panel(figure("95 % were healed within", proof(0.95, "24h"), "s", steps(GREEN, (15, YELLOW), (60, RED)), "none needed"))
+    d.with_panel(figure("95 % healed within", proof(0.95, "24h"), "s", steps(GREEN, (15, YELLOW), (60, RED)), "none needed"))
     d.with_panel(
         figure("The bot", f"max(alert_bot_paused{{{HOST}}})", "none", steps(GREEN, (1, ORANGE)), "DOWN").mappings(words(_0=("ACTING", GREEN), _1=("PAUSED", ORANGE)))
     )
@@ -72,8 +72,9 @@ def incidents(d: dashboard.Dashboard) -> None:
     )
     column(log, "Unit", links=[jump("Unit", "/d/stack-units?var-unit=${__value.raw}&var-host=${host}").build()])
     column(log, "Times", decimals=0, custom_width=80)
+    column(log, "Action", custom_width=150)
     column(
-        log, "Outcome", custom_cellOptions={"type": "color-text"},
+        log, "Outcome", custom_width=100, custom_cellOptions={"type": "color-text"},
         mappings=words(effective=("effective", GREEN), ineffective=("ineffective", RED), unknown=("unknown", ORANGE)),
     )
     d.with_panel(log)
@@ -144,7 +145,7 @@ def the_bot(d: dashboard.Dashboard) -> None:
             query(f"sum(rate(alert_bot_alerts_deduplicated_total{{{HOST}}}[$__rate_interval]))", "repeats", "B"), span=8,
         )
     )
-    d.with_panel(graph("Waiting for a decision", "none", DOWN, query(f"sum(alert_bot_queue_depth{{{HOST}}})", "alerts"), span=8))
+    d.with_panel(graph("Waiting for a decision", "none", DOWN, query(f"sum(alert_bot_queue_depth{{{HOST}}})", "alerts"), span=8).axis_soft_max(1))
     d.with_panel(
         figure("Policy", f"min(alert_bot_policy_reload_success{{{HOST}}})", "none", steps(RED, (1, GREEN)), DOWN, span=8)
         .mappings(words(_0=("REFUSED", RED), _1=("IN FORCE", GREEN)))

@@ -39,7 +39,7 @@ def processors(d: dashboard.Dashboard) -> None:
             graph(
                 "CPU by mode", "percentunit", DOWN,
                 query(
-                    f'sum by (mode) (rate(node_cpu_seconds_total{{{HOST}, mode!="idle"}}[$__rate_interval])) '
+                    f'sum by (mode) (rate(node_cpu_seconds_total{{{HOST}, mode!="idle"}}[$__rate_interval]) > 0) '
                     f'/ scalar(count(node_cpu_seconds_total{{{HOST}, mode="idle"}}))',
                     "{{mode}}",
                 ),

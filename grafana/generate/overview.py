@@ -8,7 +8,9 @@ from alert_tables import alerts, history
 from frame import frame
 from panels import GREEN, HOST, ORANGE, RED, YELLOW, bounded, column, figure, fixed, graph, jump, listing, now, query, steps, words
 
-FIRING = f'count(ALERTS{{{HOST}, alertstate="firing", severity=~"critical|warning"}}) or vector(0)'
+# What somebody should care about; information is on the dashboard of alerts.
+SERIOUS = f'{HOST}, severity=~"critical|warning"'
+
 
 
 def build(runbooks: str) -> dashboard.Dashboard:
@@ -18,7 +20,7 @@ def build(runbooks: str) -> dashboard.Dashboard:
         .mappings(words(_0=("DOWN", RED), _1=("UP", GREEN)))
         .data_links([jump("Transactions", "/d/stack-transactions?var-host=${host}")])
     )
-    d.with_panel(figure("Alerts firing", FIRING, "none", steps(GREEN, (1, RED)), "0").data_links([jump("Alerts", "/d/stack-alerts?var-host=${host}")]))
+    d.with_panel(figure("Alerts firing", f'count(ALERTS{{{SERIOUS}, alertstate="firing"}}) or vector(0)', "none", steps(GREEN, (1, RED)), "0").data_links([jump("Alerts", "/d/stack-alerts?var-host=${host}")]))
     d.with_panel(
         figure("Failed units", f'count(systemd_unit_state{{{HOST}, state="failed"}} == 1) or vector(0)', "none", steps(GREEN, (1, RED)), "0")
         .data_links([jump("Units", "/d/stack-units?var-host=${host}")])
@@ -35,7 +37,7 @@ def build(runbooks: str) -> dashboard.Dashboard:
         figure("Not healed in 24 h", f'sum(healing:actions:increase1d{{{HOST}, outcome!="effective"}}) or vector(0)', "none", steps(GREEN, (1, RED)), "0")
         .decimals(0).description("Repairs that were not proven to help.")
     )
-    d.with_panel(alerts("Broken now", "firing", "Nothing is broken.", span=14))
+    d.with_panel(alerts("Broken now", "firing", "Nothing is broken.", SERIOUS, span=14))
     healed = listing(
         "Healed in 24 hours", "The bot had nothing to do.",
         [now(f"sort_desc(sum by (unit, action, outcome) (healing:actions:increase1d{{{HOST}}}) > 0)")],
@@ -43,8 +45,9 @@ def build(runbooks: str) -> dashboard.Dashboard:
     )
     column(healed, "Unit", links=[jump("Unit", "/d/stack-units?var-unit=${__value.raw}&var-host=${host}").build()])
     column(healed, "Times", decimals=0, custom_width=80)
+    column(healed, "Action", custom_width=100)
     column(
-        healed, "Outcome", custom_cellOptions={"type": "color-text"},
+        healed, "Outcome", custom_width=100, custom_cellOptions={"type": "color-text"},
         mappings=words(effective=("effective", GREEN), ineffective=("ineffective", RED), unknown=("unknown", ORANGE)),
     )
     d.with_panel(healed)

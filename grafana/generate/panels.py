@@ -112,7 +112,7 @@ def stacked(panel: timeseries.Panel) -> timeseries.Panel:
 
 def counted(panel: timeseries.Panel) -> timeseries.Panel:
     """Bars for things that happen now and then."""
-    return stacked(panel).draw_style(cm.GraphDrawStyle.BARS).fill_opacity(70)
+    return stacked(panel).draw_style(cm.GraphDrawStyle.BARS).fill_opacity(70).decimals(0)
 
 
 def bounded(panel: timeseries.Panel, *bounds: tuple[float, str]) -> timeseries.Panel:
@@ -135,6 +135,9 @@ def ranking(title: str, unit: str, expr: str, legend: str, empty: str, span: int
         .thresholds(steps(BLUE))
         .orientation(cm.VizOrientation.HORIZONTAL)
         .display_mode(cm.BarGaugeDisplayMode.BASIC)
+        .sizing(cm.BarGaugeSizing.MANUAL)
+        .max_viz_height(24)
+        .name_placement(cm.BarGaugeNamePlacement.LEFT)
         .with_target(now(expr, legend))
     )
 

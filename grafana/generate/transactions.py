@@ -42,12 +42,10 @@ def figures(d: dashboard.Dashboard) -> None:
         figure("Workers", f'count(up{{job="transactions-worker", {HOST}}} == 1) or vector(0)', "none", steps(RED, (1, GREEN)), "0", span=3)
     )
     d.with_panel(
-        figure("Availability budget", f'min(slo:error_budget_left:ratio{{{HOST}, slo="availability"}})', "percentunit", budget, "not yet known", span=3)
-        .description("What is left of the 30 days' error budget. Below zero the objective is missed.")
+        figure("Uptime budget", f'min(slo:error_budget_left:ratio{{{HOST}, slo="availability"}})', "percentunit", budget, "not yet known", span=3).decimals(0)
     )
     d.with_panel(
-        figure("Latency budget", f'min(slo:error_budget_left:ratio{{{HOST}, slo="latency"}})', "percentunit", budget, "no requests", span=3)
-        .description("What is left of the 30 days' error budget. Below zero the objective is missed.")
+        figure("Latency budget", f'min(slo:error_budget_left:ratio{{{HOST}, slo="latency"}})', "percentunit", budget, "no requests", span=3).decimals(0)
     )
 
 
@@ -199,7 +197,7 @@ def objectives(d: dashboard.Dashboard) -> None:
             graph(
                 "Error budget left", "percentunit", "Too few requests to judge.",
                 query(f"slo:error_budget_left:ratio{{{HOST}}}", "{{slo}}"), span=24,
-            ).height(6).max(1),
+            ).max(1),
             (0, RED),
-        )
+        ).description("What is left of the 30 days' error budget. Below zero the objective is missed.")
     )

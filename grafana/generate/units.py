@@ -19,11 +19,11 @@ MEMORY = (
 
 # Numbers that sort a failed unit to the top of what a timeline shows.
 STATES = (
-    '5 * (systemd_unit_state{{{0}, state="failed"}} == 1) '
+    'max by (host, unit) (5 * (systemd_unit_state{{{0}, state="failed"}} == 1) '
     'or on (host, unit) 4 * (systemd_unit_state{{{0}, state="deactivating"}} == 1) '
     'or on (host, unit) 3 * (systemd_unit_state{{{0}, state="activating"}} == 1) '
     'or on (host, unit) 2 * (systemd_unit_state{{{0}, state="inactive"}} == 1) '
-    'or on (host, unit) (systemd_unit_state{{{0}, state="active"}} == 1)'
+    'or on (host, unit) (systemd_unit_state{{{0}, state="active"}} == 1))'
 )
 STATE_WORDS = words(
     _1=("active", GREEN), _2=("inactive", GREY), _3=("activating", BLUE), _4=("deactivating", YELLOW), _5=("failed", RED)
@@ -50,8 +50,8 @@ def option(value: str):
 
 
 def top(title: str, unit: str, expr: str, empty: str, legend: str = "{{unit}}") -> bargauge.Panel:
-    """The ten largest; a click shows that unit below."""
-    return ranking(title, unit, f"topk(10, {expr})", legend, empty).data_links(
+    """The eight largest; a click shows that unit below."""
+    return ranking(title, unit, f"topk(8, {expr})", legend, empty).data_links(
         [jump("This unit", "/d/stack-units?var-unit=${__field.labels.unit}&var-host=${host}")]
     )
 

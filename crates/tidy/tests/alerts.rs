@@ -51,7 +51,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 
 #[test]
 fn every_alert_of_a_rule_has_a_rule_test() {
-    let tested = captured(r"alertname: (\w+)", &text_of("prometheus/rules-tests"));
+    let tested = captured(r#"alertname(?:: |=")(\w+)"#, &text_of("prometheus/rules-tests"));
     let untested: Vec<_> = rule_alerts().difference(&tested).cloned().collect();
     assert!(untested.is_empty(), "no promtool test names {untested:?}");
 }

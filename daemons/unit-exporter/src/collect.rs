@@ -6,7 +6,8 @@ use crate::cgroup_text::{self as text, Malformed};
 use crate::config::Collectors;
 use crate::processes::Processes;
 use crate::reading::Reading;
-use crate::tree::{CgroupFile, Outcome, Tree};
+use crate::tree::{Outcome, Tree};
+use crate::unit_group::CgroupFile;
 
 /// What a collector is called in metrics and in the configuration.
 pub type Name = &'static str;
@@ -173,17 +174,14 @@ impl Collector {
         if let Err(error) = processes.begin() {
             return Outcome::failed(format!("procfs: {error}"));
         }
-        let outcome = tree.read_each_if(
-            CgroupFile::Procs,
+        let outcome = tree.read_processes(
             deadline,
             |unit| unit.lacks(CgroupFile::MemoryCurrent) || unit.lacks(CgroupFile::PidsCurrent),
-            |reading, found| {
-                let usage = processes.usage(found);
-                if reading.memory_current.is_none() {
-                    reading.processes_resident = Some(usage.resident_bytes);
-                }
-                reading.tasks_current.get_or_insert(usage.threads);
-                Ok(())
+            |reading, list| {
+                let usage = processes.usage(list);
+                let total = reading.processes.get_or_insert_default();
+                total.resident_bytes += usage.resident_bytes;
+                total.threads += usage.threads;
             },
         );
         processes.finish();

@@ -27,6 +27,7 @@ pub mod select;
 mod server;
 pub mod table;
 pub mod tree;
+pub mod unit_group;
 
 pub use cli::Cli;
 pub use server::run;

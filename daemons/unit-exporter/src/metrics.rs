@@ -263,13 +263,13 @@ pub const GROUPS: &[GroupMetric] = &[
         kind: GaugeKind,
         help: "Resident memory of the unit's processes, summed, where the kernel has no memory \
                controller for it; shared pages count once per process.",
-        samples: |reading, _, emit| each(reading.processes_resident.map(Whole), emit),
+        samples: |reading, _, emit| each(reading.processes_resident().map(Whole), emit),
     },
     GroupMetric {
         name: "systemd_unit_tasks_current",
         kind: GaugeKind,
         help: "Tasks (threads) of the unit; counted by process where there is no pids controller.",
-        samples: |reading, _, emit| each(reading.tasks_current.map(Whole), emit),
+        samples: |reading, _, emit| each(reading.tasks().map(Whole), emit),
     },
     GroupMetric {
         name: "systemd_unit_tasks_max",

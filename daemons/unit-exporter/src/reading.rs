@@ -2,6 +2,7 @@
 //! went away before it was read.
 
 use crate::cgroup_text::{Cpu, DeviceIo, MemoryEvents, MemoryStat, Pressure};
+use crate::processes::Usage;
 
 /// The figures of one unit. Bytes, microseconds and counts, as the kernel gives them.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +20,8 @@ pub struct Reading {
     pub cpu_pressure: Option<Pressure>,
     pub memory_pressure: Option<Pressure>,
     pub io_pressure: Option<Pressure>,
-    /// The resident memory of the unit's processes, summed.
-    pub processes_resident: Option<u64>,
+    /// What the unit's processes show themselves, where a controller is absent.
+    pub processes: Option<Usage>,
     pub limits: Limits,
 }
 
@@ -50,5 +51,17 @@ impl Reading {
     pub fn memory_working_set(&self) -> Option<u64> {
         let reclaimable = self.memory_stat?.inactive_file;
         Some(self.memory_current?.saturating_sub(reclaimable))
+    }
+
+    /// The resident memory of the unit's processes, where the kernel keeps no figure by unit.
+    pub fn processes_resident(&self) -> Option<u64> {
+        let is_fallback = self.memory_current.is_none();
+        let usage = self.processes.filter(|_| is_fallback)?;
+        Some(usage.resident_bytes)
+    }
+
+    /// The unit's tasks, by the kernel's count or else by the processes' own.
+    pub fn tasks(&self) -> Option<u64> {
+        self.tasks_current.or_else(|| Some(self.processes?.threads))
     }
 }

@@ -157,7 +157,10 @@ impl Table {
                 continue;
             }
             let name = row.unit.clone();
-            let is_loaded = row.load_state != LoadState::NotFound;
+            if is_only_a_name(&row) {
+                self.units.remove(&name);
+                continue;
+            }
             let is_as_known = if let Some(entry) = self.units.get_mut(&name) {
                 entry.relist(row)
             } else {
@@ -165,7 +168,7 @@ impl Table {
                 self.units.insert(name.clone(), entry);
                 false
             };
-            if is_loaded && (reread_all || !is_as_known) {
+            if reread_all || !is_as_known {
                 unread.push(name);
             }
         }
@@ -206,6 +209,11 @@ impl Table {
             self.failed.remove(name);
         }
     }
+}
+
+/// Other units refer to it, but there is no file and nothing runs.
+fn is_only_a_name(row: &ListedUnit) -> bool {
+    row.load_state == LoadState::NotFound && row.active_state == ActiveState::Inactive
 }
 
 fn known(usec: Option<u64>) -> Option<u64> {

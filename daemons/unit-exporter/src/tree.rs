@@ -1,33 +1,28 @@
-//! The cgroup tree: which units have a cgroup now, and their files, read cheaply.
+//! The cgroup tree: which units have a cgroup now, and one kind of file of all of them at a time.
 //!
 //! The tree itself says what runs: units are the directories below the slices. Walking it costs one
-//! directory listing per slice, needs no D-Bus, and is as fresh as the scrape. A unit keeps its
-//! open files from scrape to scrape while its directory stays the same (kernfs never uses an inode
-//! number twice).
+//! directory listing per slice, needs no D-Bus, and is as fresh as the scrape.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirEntryExt, FileExt};
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cgroup_text::Malformed;
 use crate::exposition::label;
-use crate::kept_files::{Allowance, KeptFile, open_below};
+use crate::kept_files::{Allowance, open_below};
 use crate::reading::Reading;
 use crate::select::Selection;
+use crate::unit_group::{CgroupFile, UnitGroup, read_whole};
 
 /// Slices are nested by their names, which have at most 255 bytes; nobody nests this deep.
 const MAX_SLICE_DEPTH: u32 = 16;
 
-/// How old a limit, or the news that a file does not exist, may get. Each unit has its own time
-/// within it, so that no scrape has to read everything at once.
-const SELDOM: Duration = Duration::from_secs(60);
-
-/// The suffixes of units that have a cgroup and nothing but processes below it.
+/// The suffixes of units that have a cgroup of their own and no units below it.
 const LEAVES: [&str; 5] = ["service", "scope", "socket", "mount", "swap"];
 
 /// Room for the largest file; `memory.stat` has under 3 KB.
@@ -35,86 +30,6 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The deadline is looked at once in so many units: a clock read each time would be a cost.
 const UNITS_PER_CLOCK_READ: usize = 32;
-
-/// A file that units have in their cgroups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The kernel's own names.
-pub enum CgroupFile {
-    CpuStat,
-    MemoryCurrent,
-    MemoryStat,
-    MemoryEvents,
-    MemorySwapCurrent,
-    MemoryPeak,
-    MemoryMax,
-    MemoryHigh,
-    IoStat,
-    PidsCurrent,
-    PidsMax,
-    PidsEvents,
-    CpuPressure,
-    MemoryPressure,
-    IoPressure,
-    Procs,
-}
-
-const KINDS: usize = CgroupFile::Procs as usize + 1;
-
-impl CgroupFile {
-    fn name(self) -> &'static str {
-        match self {
-            Self::CpuStat => "cpu.stat",
-            Self::MemoryCurrent => "memory.current",
-            Self::MemoryStat => "memory.stat",
-            Self::MemoryEvents => "memory.events",
-            Self::MemorySwapCurrent => "memory.swap.current",
-            Self::MemoryPeak => "memory.peak",
-            Self::MemoryMax => "memory.max",
-            Self::MemoryHigh => "memory.high",
-            Self::IoStat => "io.stat",
-            Self::PidsCurrent => "pids.current",
-            Self::PidsMax => "pids.max",
-            Self::PidsEvents => "pids.events",
-            Self::CpuPressure => "cpu.pressure",
-            Self::MemoryPressure => "memory.pressure",
-            Self::IoPressure => "io.pressure",
-            Self::Procs => "cgroup.procs",
-        }
-    }
-
-    /// Whether it says what an administrator has set.
-    fn is_limit(self) -> bool {
-        matches!(self, Self::MemoryMax | Self::MemoryHigh | Self::PidsMax)
-    }
-
-    fn is_list(self) -> bool {
-        matches!(self, Self::Procs)
-    }
-
-    fn bit(self) -> u32 {
-        1 << (self as u32)
-    }
-}
-
-/// One unit that has a cgroup.
-#[derive(Debug)]
-pub struct UnitGroup {
-    /// `unit="…"`, escaped.
-    pub label: String,
-    /// `slice="…"`, escaped: the slice that it is in.
-    pub slice_label: Arc<str>,
-    /// What the scrape under way has read so far.
-    pub reading: Reading,
-    /// Its directory, from the root of the tree.
-    pub(crate) directory: String,
-    inode: u64,
-    round: u64,
-    files: [Option<KeptFile>; KINDS],
-    /// A bit for each file that does not exist.
-    missing: u32,
-    seldom_due: bool,
-    seldom_next: Option<Instant>,
-}
 
 /// All units that have a cgroup and are selected.
 #[derive(Debug)]
@@ -144,6 +59,11 @@ impl Outcome {
             error: Some(error),
             out_of_time: false,
         }
+    }
+
+    fn note(&mut self, directory: &str, file: CgroupFile, error: &dyn std::error::Error) {
+        self.error
+            .get_or_insert_with(|| format!("{directory}/{}: {error}", file.name()));
     }
 }
 
@@ -180,9 +100,10 @@ impl Tree {
             self.root_directory = Some(File::open(&self.root)?.into());
         }
         self.round += 1;
-        self.walk(&mut String::new(), &label("slice", "-.slice").into(), 0)?;
+        let root_label = label("slice", "-.slice").into();
+        self.walk(&mut String::new(), &root_label, 0, Instant::now())?;
         let round = self.round;
-        self.units.retain(|_, unit| unit.round == round);
+        self.units.retain(|_, unit| unit.was_seen_in(round));
         Ok(())
     }
 
@@ -191,67 +112,47 @@ impl Tree {
         directory: &mut String,
         slice_label: &Arc<str>,
         depth: u32,
+        now: Instant,
     ) -> io::Result<()> {
-        let now = Instant::now();
         for entry in fs::read_dir(self.root.join(&*directory))? {
             let entry = entry?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str().map(unescape) else {
+            let file_name = entry.file_name();
+            let Some(file_name) = file_name.to_str() else {
                 continue;
             };
+            let name = unescape(file_name);
             let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
             let is_slice = suffix == "slice";
-            if !(is_slice || LEAVES.contains(&suffix))
-                || !entry.file_type().is_ok_and(|kind| kind.is_dir())
-            {
+            if !(is_slice || LEAVES.contains(&suffix)) || !is_directory(&entry) {
                 continue;
             }
-            let before = directory.len();
-            if !directory.is_empty() {
+            let parent_length = directory.len();
+            if parent_length > 0 {
                 directory.push('/');
             }
-            directory.push_str(&entry.file_name().to_string_lossy());
+            directory.push_str(file_name);
             if self.selection.selects(name) {
                 self.see(name, entry.ino(), directory, slice_label, now);
             }
             if is_slice && depth < MAX_SLICE_DEPTH {
+                let label = label("slice", name).into();
                 // A slice that vanished meanwhile has no units to show.
-                drop(self.walk(directory, &label("slice", name).into(), depth + 1));
+                drop(self.walk(directory, &label, depth + 1, now));
             }
-            directory.truncate(before);
+            directory.truncate(parent_length);
         }
         Ok(())
     }
 
-    fn see(
-        &mut self,
-        name: &str,
-        inode: u64,
-        directory: &str,
-        slice_label: &Arc<str>,
-        now: Instant,
-    ) {
-        let round = self.round;
+    fn see(&mut self, name: &str, inode: u64, place: &str, slice_label: &Arc<str>, now: Instant) {
         if let Some(unit) = self.units.get_mut(name)
-            && unit.inode == inode
+            && unit.is_in(inode)
         {
-            unit.round = round;
-            unit.begin(now);
+            unit.begin(self.round, now);
             return;
         }
-        let mut unit = UnitGroup {
-            label: label("unit", name),
-            slice_label: Arc::clone(slice_label),
-            reading: Reading::default(),
-            directory: directory.to_owned(),
-            inode,
-            round,
-            files: [const { None }; KINDS],
-            missing: 0,
-            seldom_due: false,
-            seldom_next: None,
-        };
-        unit.begin(now);
+        let mut unit = UnitGroup::new(name, inode, place, Arc::clone(slice_label));
+        unit.begin(self.round, now);
         self.units.insert(name.to_owned(), unit);
     }
 
@@ -263,17 +164,6 @@ impl Tree {
         &mut self,
         file: CgroupFile,
         deadline: Instant,
-        take: impl FnMut(&mut Reading, &str) -> Result<(), Malformed>,
-    ) -> Outcome {
-        self.read_each_if(file, deadline, |_| true, take)
-    }
-
-    /// As [`Tree::read_each`], for the units that `wanted` picks.
-    pub fn read_each_if(
-        &mut self,
-        file: CgroupFile,
-        deadline: Instant,
-        wanted: impl Fn(&UnitGroup) -> bool,
         mut take: impl FnMut(&mut Reading, &str) -> Result<(), Malformed>,
     ) -> Outcome {
         let mut outcome = Outcome::default();
@@ -283,112 +173,69 @@ impl Tree {
         for (count, unit) in self.units.values_mut().enumerate() {
             if count % UNITS_PER_CLOCK_READ == 0 && Instant::now() >= deadline {
                 outcome.out_of_time = true;
-                return outcome;
+                break;
             }
-            if (file.is_limit() && !unit.seldom_due) || !wanted(unit) {
+            if !unit.is_due(file) {
                 continue;
             }
-            let read = unit.read(root, file, &self.allowance, &mut self.buffer);
-            let parsed = match read {
-                Ok(None) => continue,
+            match unit.read(root, file, &self.allowance, &mut self.buffer) {
+                Ok(None) => {}
                 Ok(Some(length)) => {
                     let text = String::from_utf8_lossy(&self.buffer[..length]);
-                    take(&mut unit.reading, &text).map_err(|error| error.to_string())
+                    if let Err(error) = take(&mut unit.reading, &text) {
+                        outcome.note(&unit.directory, file, &error);
+                    }
                 }
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = parsed {
-                let place = format!("{}/{}", unit.directory, file.name());
-                outcome.error.get_or_insert(format!("{place}: {error}"));
+                Err(error) => outcome.note(&unit.directory, file, &error),
+            }
+        }
+        outcome
+    }
+
+    /// Gives `take` the process lists of the units that `wanted` picks, with those of the groups
+    /// below them: a list does not include them, unlike every other file.
+    pub fn read_processes(
+        &mut self,
+        deadline: Instant,
+        wanted: impl Fn(&UnitGroup) -> bool,
+        mut take: impl FnMut(&mut Reading, &str),
+    ) -> Outcome {
+        const FILE: CgroupFile = CgroupFile::Procs;
+        let mut outcome = Outcome::default();
+        let Some(root) = &self.root_directory else {
+            return outcome;
+        };
+        let wanted = self.units.values_mut().filter(|unit| wanted(unit));
+        for (count, unit) in wanted.enumerate() {
+            if count % UNITS_PER_CLOCK_READ == 0 && Instant::now() >= deadline {
+                outcome.out_of_time = true;
+                break;
+            }
+            match unit.read(root, FILE, &self.allowance, &mut self.buffer) {
+                Ok(None) => {}
+                Ok(Some(length)) => {
+                    let text = String::from_utf8_lossy(&self.buffer[..length]);
+                    take(&mut unit.reading, &text);
+                }
+                Err(error) => outcome.note(&unit.directory, FILE, &error),
+            }
+            for below in unit.groups_below(&self.root) {
+                let path = format!("{below}/{}", FILE.name());
+                let list = open_below(root, &path)
+                    .and_then(|list| read_whole(&list, true, &mut self.buffer));
+                // A group that vanished meanwhile has no processes.
+                if let Ok(length) = list {
+                    let text = String::from_utf8_lossy(&self.buffer[..length]);
+                    take(&mut unit.reading, &text);
+                }
             }
         }
         outcome
     }
 }
 
-impl UnitGroup {
-    /// Whether the kernel was found not to offer this file for the unit.
-    pub fn lacks(&self, file: CgroupFile) -> bool {
-        self.missing & file.bit() != 0
-    }
-
-    fn begin(&mut self, now: Instant) {
-        self.reading.begin();
-        self.seldom_due = self.seldom_next.is_none_or(|next| now >= next);
-        if self.seldom_due {
-            self.missing = 0;
-            // Between half and the whole of the time, by inode.
-            let share = u32::try_from(self.inode % 64).unwrap_or(0);
-            self.seldom_next = Some(now + SELDOM / 2 + SELDOM / 128 * share);
-        }
-    }
-
-    /// The number of bytes read into `buffer`; `None` where the unit has no such file, or none any
-    /// more.
-    fn read(
-        &mut self,
-        root: &OwnedFd,
-        file: CgroupFile,
-        allowance: &Allowance,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<Option<usize>> {
-        if self.lacks(file) {
-            return Ok(None);
-        }
-        if let Some(open) = &self.files[file as usize] {
-            match read_whole(open, file.is_list(), buffer) {
-                Err(error) if is_gone(&error) => self.files[file as usize] = None,
-                read => return read.map(Some),
-            }
-        }
-        let path = format!("{}/{}", self.directory, file.name());
-        let opened = match open_below(root, &path) {
-            Ok(opened) => opened,
-            Err(error) if is_gone(&error) => {
-                self.missing |= file.bit();
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        match read_whole(&opened, file.is_list(), buffer) {
-            Ok(length) => {
-                self.files[file as usize] = allowance.keep(opened);
-                Ok(Some(length))
-            }
-            Err(error) if is_gone(&error) => Ok(None),
-            // PSI can be compiled in and switched off.
-            Err(error) if error.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => {
-                self.missing |= file.bit();
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Reads from the beginning to the end. The kernel hands out most of these files in one piece, and
-/// a second read to see the end would double the cost; it hands out lists a page at a time.
-fn read_whole(file: &File, is_list: bool, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let mut length = 0;
-    loop {
-        let read = file.read_at(&mut buffer[length..], length as u64)?;
-        length += read;
-        let is_full = length == buffer.len();
-        if read == 0 || (!is_list && !is_full) {
-            return Ok(length);
-        }
-        if is_full {
-            buffer.resize(length * 2, 0);
-        }
-    }
-}
-
-/// The cgroup was removed: what was open before answers ENODEV, what is opened now ENOENT.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(nix::libc::ENODEV | nix::libc::ENOENT)
-    )
+fn is_directory(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
 /// systemd puts `_` before names that could be mistaken for files of the kernel (`cg_escape()`).

@@ -61,6 +61,8 @@ struct State {
     units: BTreeMap<String, FakeUnit>,
     clients: Vec<Connection>,
     calls: Vec<(String, String)>,
+    /// How many calls systemd got, reads included.
+    answered: usize,
     script: JobScript,
     owner: Option<String>,
     /// The last number given to a client; systemd itself is `:1.1`.
@@ -80,6 +82,7 @@ impl FakeSystemd {
                 units: BTreeMap::new(),
                 clients: Vec::new(),
                 calls: Vec::new(),
+                answered: 0,
                 script: JobScript::Ends(JobResult::Done),
                 owner: Some(FIRST_OWNER.to_owned()),
                 next_client: 1,
@@ -158,7 +161,12 @@ impl FakeSystemd {
         self.shared.state().script = script;
     }
 
-    /// The calls so far, as (method, unit or nothing).
+    /// How many calls systemd has had, reads included.
+    pub fn answered(&self) -> usize {
+        self.shared.state().answered
+    }
+
+    /// The actions so far, as (method, unit).
     pub fn calls(&self) -> Vec<(String, String)> {
         self.shared.state().calls.clone()
     }
@@ -251,6 +259,9 @@ async fn answer(shared: &Arc<Shared>, client: &Connection, call: &Message) {
     let member = header.member().map_or("", |member| member.as_str());
     let object = header.path().map_or("", |path| path.as_str());
     let body = call.body();
+    if object != BUS_PATH {
+        shared.state().answered += 1;
+    }
     match member {
         "Hello" => {
             let name = shared.state().next_client_name();

@@ -1,13 +1,19 @@
-//! Listening sockets: inherited from systemd by name, or bound here.
+//! Listening sockets: inherited from systemd by name, or bound here and, where a restart shall
+//! refuse no connection, left with systemd meanwhile.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 
 use listenfd::ListenFd;
-use tokio::net::{TcpListener, UnixListener};
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+
+/// Connections that wait while a daemon restarts; as many as systemd's own sockets hold.
+const BACKLOG: u32 = 4096;
 
 /// The sockets that systemd passed, each under its `FileDescriptorName=`.
 pub struct Inherited {
@@ -53,6 +59,41 @@ impl Inherited {
         TcpListener::from_std(listener)
     }
 
+    /// The TCP socket that systemd kept for this daemon over a restart; or a new one bound to
+    /// `address`, which systemd is asked to keep under `name`.
+    ///
+    /// The unit needs `FileDescriptorStoreMax=1`. systemd holds the socket while it restarts the
+    /// service and drops it when the service is stopped or fails for good: a restart refuses no
+    /// connection, and a stop closes the port. A kept socket of another address, from before a
+    /// change of configuration, is given up.
+    ///
+    /// # Errors
+    /// Where the kept socket is of another kind, or `address` cannot be bound; the message names
+    /// the address.
+    pub fn tcp_kept_or_bind(&mut self, name: &str, address: SocketAddr) -> io::Result<TcpListener> {
+        if let Some(index) = self.index_by_name.get(name)
+            && let Some(kept) = self.fds.take_tcp_listener(*index)?
+        {
+            if address.port() == 0 || kept.local_addr()? == address {
+                kept.set_nonblocking(true)?;
+                return TcpListener::from_std(kept);
+            }
+            tell_store(
+                &[NotifyState::FdStoreRemove, NotifyState::FdName(name)],
+                None,
+            );
+        }
+        let listener = bind(address).map_err(|source| {
+            io::Error::new(
+                source.kind(),
+                format!("cannot listen on {address}: {source}"),
+            )
+        })?;
+        let words = [NotifyState::FdStore, NotifyState::FdName(name)];
+        tell_store(&words, Some(&listener));
+        Ok(listener)
+    }
+
     /// The inherited Unix stream socket called `name`, or else a new one bound to `path`, in
     /// place of a socket that a killed predecessor left behind.
     ///
@@ -74,6 +115,26 @@ impl Inherited {
         })?;
         listener.set_nonblocking(true)?;
         UnixListener::from_std(listener)
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Connections of a predecessor may linger; a second listener is still refused.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Speaks to systemd's file descriptor store; outside systemd there is none.
+fn tell_store(words: &[NotifyState<'_>], listener: Option<&TcpListener>) {
+    let fds: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+    if let Err(error) = sd_notify::notify_with_fds(words, &fds) {
+        tracing::warn!(%error, "systemd does not keep the port over a restart");
     }
 }
 

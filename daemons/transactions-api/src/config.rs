@@ -12,7 +12,7 @@ use transactions::store::StoreLocation;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where to listen when systemd passes no socket.
+    /// Where to listen.
     pub(crate) listen: SocketAddr,
     /// Where transactions are kept.
     pub(crate) store: StoreLocation,

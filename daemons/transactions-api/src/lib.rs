@@ -35,7 +35,7 @@ use metrics::Metrics;
 use pulse::Pulse;
 use server::Server;
 
-/// Name of the socket in `transactions-api.socket` (`FileDescriptorName=`).
+/// Under this name systemd keeps the port while it restarts the service.
 const SOCKET_NAME: &str = "http";
 
 /// Name of an inherited admin socket, where the unit has one.
@@ -102,7 +102,7 @@ async fn serve(config: Config, mut inherited: Inherited) -> anyhow::Result<()> {
     let hooks = store_hooks(&metrics, &faults);
     let store = Arc::new(Store::open(&config.store, hooks).await?);
     let pulse = Pulse::start(Arc::clone(&store), Arc::clone(&metrics)).await;
-    let listener = inherited.tcp_or_bind(SOCKET_NAME, config.listen)?;
+    let listener = inherited.tcp_kept_or_bind(SOCKET_NAME, config.listen)?;
     let address = listener.local_addr()?;
     if let Some(path) = &config.admin_socket {
         let listener = inherited.unix_or_bind(ADMIN_SOCKET_NAME, path)?;

@@ -14,4 +14,5 @@ mod disk;
 mod faults;
 mod http;
 mod kills;
+mod restart;
 mod support;

@@ -29,6 +29,11 @@ JOURNALS = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds an option to spend no time on a deploy while writing a test."""
+    parser.addoption("--use-host", help="test this host, which is up, and leave it so")
+
+
 def pytest_sessionstart() -> None:
     """Removes the hosts of killed runs, and turns SIGTERM into an orderly end."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
@@ -51,25 +56,32 @@ def bare_host() -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A fresh host with the whole stack deployed in the demo profile and healthy.
 
     People are told through a receiver inside the host, so that pages can be counted.
     """
-    host = Host(f"{_PREFIX}{os.getpid()}-stack")
-    progress = Progress()
+    given = request.config.getoption("--use-host")
+    host = Host(given or f"{_PREFIX}{os.getpid()}-stack")
     try:
-        up.start(host, tree.Base(DEFAULT_SUITE), network.wanted_forwards(host), progress)
-        with progress.step("deploy to a fresh host"):
-            deploy.deploy(host, variables={"alertmanager_slack_api_url": slack_sink.URL})
-        with progress.step("health"):
-            survey = health.wait_until_healthy(host)
-        up.check_health(host, survey)
+        deploy_to(host)
         yield Stack(host)
     except StepError as error:
         pytest.exit(failure(error, host), returncode=1)
     finally:
-        teardown.destroy(host)
+        if given is None:
+            teardown.destroy(host)
+
+
+def deploy_to(host: Host) -> None:
+    """Brings `host` up and deploys to it, as `make up` does."""
+    progress = Progress()
+    up.start(host, tree.Base(DEFAULT_SUITE), network.wanted_forwards(host), progress)
+    with progress.step("deploy"):
+        deploy.deploy(host, variables=slack_sink.VARIABLES)
+    with progress.step("health"):
+        survey = health.wait_until_healthy(host)
+    up.check_health(host, survey)
 
 
 @pytest.fixture(scope="session")

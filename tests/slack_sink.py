@@ -10,7 +10,8 @@ from stack import Stack
 from host.processes import wait_until
 
 PORT = 9900
-URL = f"http://127.0.0.1:{PORT}/services/page"
+# Deployed with these, Alertmanager tells people through it.
+VARIABLES = {"alertmanager_slack_api_url": f"http://127.0.0.1:{PORT}/services/page"}
 _UNIT = "slack-sink.service"
 _FILE = "/run/slack-sink.jsonl"
 _START_SECONDS = 10.0
@@ -40,8 +41,10 @@ class SlackSink:
     def start(self) -> None:
         """Starts the receiver and waits until it listens."""
         run = self._stack.run
+        if self._stack.unit_state(_UNIT) == "active":
+            return
         run(f"touch {_FILE}; cat > /run/slack-sink.py", stdin=_SERVER)
-        run(f"systemd-run --quiet --unit={_UNIT} python3 /run/slack-sink.py")
+        run(f"systemd-run --quiet --collect --unit={_UNIT} python3 /run/slack-sink.py")
         probe = f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {PORT}))'"
         assert wait_until(
             lambda: run(f"{probe} && echo up", check=False).strip() == "up", _START_SECONDS
@@ -52,5 +55,6 @@ class SlackSink:
         self._stack.run(f": > {_FILE}")
 
     def pages(self) -> list[dict[str, Any]]:
-        """Returns the pages that have arrived, oldest first."""
-        return [json.loads(line) for line in self._stack.run(f"cat {_FILE}").splitlines()]
+        """Returns the pages about the workload that have arrived, oldest first."""
+        lines = self._stack.run(f"cat {_FILE}").splitlines()
+        return [json.loads(line) for line in lines if "transactions" in line.lower()]

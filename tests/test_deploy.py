@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from slack_sink import URL
+from slack_sink import VARIABLES
 from stack import Stack
 
 from host import deploy, health
@@ -26,7 +26,7 @@ EXPOSURE_TENTHS = {
 
 
 def test_a_second_deploy_changes_nothing(stack: Stack) -> None:
-    recap = deploy.deploy(stack.host, variables={"alertmanager_slack_api_url": URL})
+    recap = deploy.deploy(stack.host, variables=VARIABLES)
     assert recap.changed == 0
     assert recap.ok > 0
 

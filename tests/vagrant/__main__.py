@@ -70,7 +70,9 @@ def run_all(report: Report) -> None:
     """
     logs = LOGS / "vagrant-test"
     logs.mkdir(parents=True, exist_ok=True)
-    report.step("tools: vagrant, libvirt, qemu", lambda on_line: packages.install(logs / "apt.log", on_line))
+    report.step(
+        "tools: vagrant, libvirt, qemu", lambda on_line: packages.install(logs / "apt.log", on_line)
+    )
     report.step("build: the packages", pack)
     report.step("box: Debian 13 from Debian's packages", lambda on_line: make_box(logs, on_line))
     machine = Machine(account.create(), free_forwards(), free_offset(), BOX, logs)
@@ -108,7 +110,9 @@ def bring_up(machine: Machine, on_line: OnLine) -> list[str]:
     output = machine.vagrant("up", step="up", on_line=on_line)
     recap = re.findall(r"ok=\d+ +changed=\d+ +unreachable=0 +failed=0", output)
     table = [line.partition("stack:")[2].strip() or line for line in output.splitlines()]
-    first = next((at for at, line in enumerate(table) if line.split()[:2] == ["service", "unit"]), None)
+    first = next(
+        (at for at, line in enumerate(table) if line.split()[:2] == ["service", "unit"]), None
+    )
     if not recap or first is None:
         raise StepError("vagrant up ended without Ansible's counts or without the table")
     return [re.sub(" +", " ", recap[-1]), *table[first:]]
@@ -117,7 +121,10 @@ def bring_up(machine: Machine, on_line: OnLine) -> list[str]:
 def provision(machine: Machine, on_line: OnLine) -> list[str]:
     recap = machine.provision("provision", on_line)
     if recap.changed:
-        raise StepError(f"{recap.changed} tasks changed something; the log names them", machine.logs / "provision.log")
+        raise StepError(
+            f"{recap.changed} tasks changed something; the log names them",
+            machine.logs / "provision.log",
+        )
     return [f"{recap.ok} tasks ok, 0 changed"]
 
 

@@ -135,7 +135,9 @@ def _configure(tree: Path) -> None:
     (tree / "etc/machine-id").write_text("")
     # The journal outlives a reboot, as on Debian with its standard packages.
     (tree / "var/log/journal").mkdir(parents=True, exist_ok=True)
-    (tree / "etc/apt/apt.conf.d/50keep-archives").write_text('APT::Keep-Downloaded-Packages "true";\n')
+    (tree / "etc/apt/apt.conf.d/50keep-archives").write_text(
+        'APT::Keep-Downloaded-Packages "true";\n'
+    )
     sudoers = tree / "etc/sudoers.d/vagrant"
     sudoers.write_text("vagrant ALL=(ALL) NOPASSWD: ALL\n")
     sudoers.chmod(0o440)
@@ -144,14 +146,18 @@ def _configure(tree: Path) -> None:
 
 def _authorize_vagrant(tree: Path) -> None:
     """Lets Vagrant's well-known key in: the machine listens on the outer loopback alone."""
-    keys = sorted(Path("/usr/share/rubygems-integration/all/gems").glob("vagrant-*/keys/vagrant.pub"))
+    keys = sorted(
+        Path("/usr/share/rubygems-integration/all/gems").glob("vagrant-*/keys/vagrant.pub")
+    )
     if not keys:
         raise StepError("Vagrant's public key is missing; is Debian's package vagrant installed?")
     folder = tree / "home/vagrant/.ssh"
     folder.mkdir(mode=0o700)
     shutil.copyfile(keys[-1], folder / "authorized_keys")
     (folder / "authorized_keys").chmod(0o600)
-    subprocess.run(["chroot", tree, "chown", "--recursive", "vagrant:", "/home/vagrant/.ssh"], check=True)
+    subprocess.run(
+        ["chroot", tree, "chown", "--recursive", "vagrant:", "/home/vagrant/.ssh"], check=True
+    )
 
 
 def _make_disk(tree: Path, image: Path) -> None:

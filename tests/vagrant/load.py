@@ -33,7 +33,10 @@ class Load:
         self._token = token
         self._over = threading.Event()
         self._clients = [
-            *(threading.Thread(target=self._post_transactions, args=(n,)) for n in range(API_CLIENTS)),
+            *(
+                threading.Thread(target=self._post_transactions, args=(n,))
+                for n in range(API_CLIENTS)
+            ),
             threading.Thread(target=self._post_alerts),
         ]
 

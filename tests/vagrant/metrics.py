@@ -94,7 +94,7 @@ def _read(machine: Machine) -> Reading:
     files = (
         f"for file in cpu.stat memory.current memory.peak pids.current io.stat"
         f" cpu.pressure memory.pressure io.pressure; do"
-        f" echo \"# $file\"; cat {CGROUP}/$file; done"
+        f' echo "# $file"; cat {CGROUP}/$file; done'
     )
     mark = "----------"
     parts = machine.ssh(f"{files}; echo {mark}; {SCRAPE}; echo {mark}; {files}").split(mark)
@@ -131,11 +131,18 @@ def _compare(reading: Reading) -> tuple[list[str], list[str]]:
     expect("tasks that the probe started", metric("tasks_current"), CHILDREN + 1, CHILDREN + 1)
     expect("written", metric("io_written_bytes_total"), *kernel("io.stat", "wbytes"), "bytes")
     expect(
-        "written by the probe", metric("io_written_bytes_total"), WRITTEN_BYTES, 2 * WRITTEN_BYTES, "bytes"
+        "written by the probe",
+        metric("io_written_bytes_total"),
+        WRITTEN_BYTES,
+        2 * WRITTEN_BYTES,
+        "bytes",
     )
     expect("writes", metric("io_writes_total"), *kernel("io.stat", "wios"))
     expect(
-        "processor, user", metric("cpu_seconds_total", mode="user"), *kernel("cpu.stat", "user_usec", 1e6), "s"
+        "processor, user",
+        metric("cpu_seconds_total", mode="user"),
+        *kernel("cpu.stat", "user_usec", 1e6),
+        "s",
     )
     expect(
         "throttled by CPUQuota=20%",
@@ -146,7 +153,12 @@ def _compare(reading: Reading) -> tuple[list[str], list[str]]:
     for resource in ("cpu", "memory", "io"):
         for kind in ("some", "full"):
             seen = metric("pressure_seconds_total", resource=resource, kind=kind)
-            expect(f"pressure, {resource} {kind}", seen, *kernel(f"{resource}.pressure", kind, 1e6), "s")
+            expect(
+                f"pressure, {resource} {kind}",
+                seen,
+                *kernel(f"{resource}.pressure", kind, 1e6),
+                "s",
+            )
     killed = exposition.value(
         reading.metrics, "systemd_service_result", unit=OOM_UNIT, result="oom-kill"
     )

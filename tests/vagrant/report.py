@@ -59,11 +59,15 @@ class Report:
         """Writes the transcript."""
         text = HEAD.format(
             when=time.strftime("%-d %B %Y, %H:%M UTC", time.gmtime()),
-            commit=_output("git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD") or "unknown",
+            commit=_output("git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD")
+            or "unknown",
             cpus=os.cpu_count(),
             kernel=f"Linux {platform.release()}",
             versions=", ".join(
-                filter(None, (_output("vagrant", "--version"), _output("qemu-system-x86_64", "--version")))
+                filter(
+                    None,
+                    (_output("vagrant", "--version"), _output("qemu-system-x86_64", "--version")),
+                )
             ),
             lines="\n".join(self._lines),
         )

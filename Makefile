@@ -8,10 +8,10 @@
 NAME ?= demo
 host := host/run.sh --name $(NAME)
 
-.PHONY: help up down status shell logs deb test lint clean distclean
+.PHONY: help up down status shell logs deb test vagrant-test lint clean distclean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Bring the whole stack up on a real systemd and print where it answers
 	@$(host) up
@@ -35,6 +35,9 @@ deb: ## Build the .deb packages into target/debian
 
 test: ## Check everything, up to breaking a real host and watching it heal
 	@$(host) test
+
+vagrant-test: ## Run the Vagrantfile for real, under software emulation (an hour)
+	@tests/vagrant/run.sh --transcript docs/vagrant-test.md
 
 lint: ## Check formatting, lints, rules, playbook and unit files
 	@$(host) lint

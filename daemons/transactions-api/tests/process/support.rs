@@ -115,11 +115,17 @@ impl Api {
         }
     }
 
-    /// Sends a signal to the one process that this one runs (strace's tracee).
-    pub(crate) fn signal_tracee(&self, signal: Signal) {
+    /// The process that this one runs, where it is strace.
+    fn tracee(&self) -> Option<Pid> {
         let pid = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        kill(Pid::from_raw(children.trim().parse().unwrap()), signal).unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.trim().parse().ok().map(Pid::from_raw)
+    }
+
+    /// SIGKILL to the process that strace runs; strace ends with it.
+    pub(crate) fn murder_tracee(mut self) {
+        kill(self.tracee().unwrap(), Signal::SIGKILL).unwrap();
+        self.exit_status();
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -175,6 +181,10 @@ impl Api {
 
 impl Drop for Api {
     fn drop(&mut self) {
+        // What strace ran would live on without it.
+        if let Some(tracee) = self.tracee() {
+            let _ = kill(tracee, Signal::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

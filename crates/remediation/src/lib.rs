@@ -24,8 +24,10 @@ mod history;
 mod ladder;
 mod lint;
 mod policy;
+mod policy_tests;
 mod polkit;
 mod protected;
+mod reader;
 mod reason;
 mod replay;
 mod select;
@@ -45,6 +47,7 @@ pub use policy::{
     Mode, Place, Policy, PolicyError, PolicyErrors, PolicyHash, Probe, Proof, Rule, RuleName,
     RuleNameError, Rung, RungAction, Saturation, Storm, When,
 };
+pub use policy_tests::{TestResult, run_tests};
 pub use polkit::{Verb, granted, polkit_rules};
 pub use protected::is_protected;
 pub use reason::Reason;

@@ -111,3 +111,54 @@ fn unit_file(unit: &UnitPattern) -> String {
         UnitPattern::Instances { stem, suffix } => format!("{stem}@.{suffix}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::policy;
+
+    #[test]
+    fn every_doubt_is_told_with_its_place() {
+        let policy = policy(
+            r#"
+            [[rule]]
+            name = "all-failures"
+            match = ['alertname=~"UnitFailed|Down"']
+            units = ["api.service", "worker@*.service"]
+            also_reset = ["api.socket"]
+            on_unit_failed = true
+            ladder = [{ action = "escalate" }, { action = "restart" }]
+
+            [[rule]]
+            name = "shadowed"
+            match = ['alertname="Down"', 'severity="critical"']
+            units = ["worker@1.service"]
+            ladder = [{ action = "runbook", unit = "mend.service" }]
+
+            [[rule]]
+            name = "not-shadowed-by-its-unit"
+            match = ['alertname="Down"']
+            units = ["cache.service"]
+            ladder = [{ action = "restart" }]
+
+            [[rule]]
+            name = "not-shadowed-by-its-alert"
+            match = ['alertname=~"Down|Slow"']
+            units = ["api.service"]
+            ladder = [{ action = "escalate", when = "failed" }, { action = "restart" }]
+
+            [[rule]]
+            name = "idle"
+            match = ['alertname="Idle"']
+            ladder = [{ action = "restart" }]
+            "#,
+        );
+        let files = ["api.service", "worker@.service"].map(str::to_owned).into();
+        let told: Vec<_> = policy
+            .doubts(Some(&files))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        insta::assert_snapshot!(told.join("\n"));
+        assert_eq!(policy.doubts(None).len(), 3);
+    }
+}

@@ -139,3 +139,132 @@ fn anchored(unit: &UnitPattern) -> String {
 fn escaped(text: &str) -> String {
     text.replace('\\', r"\\").replace('.', r"\.")
 }
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+    use crate::testing::policy;
+
+    const POLICY: &str = r#"
+        [host]
+        protected = ["kept.service"]
+
+        [[rule]]
+        name = "api"
+        match = ['alertname="ApiDown"']
+        units = ["api.service", "kept.service"]
+        also_reset = ["api.socket"]
+        mode = "auto"
+        ladder = [
+            { action = "reload" },
+            { action = "kill", signal = "SIGTERM" },
+            { action = "restart" },
+            { action = "reset-failed-start" },
+            { action = "runbook", unit = "mend\\x2dapi.service" },
+            { action = "escalate" },
+        ]
+
+        [[rule]]
+        name = "workers"
+        match = ['alertname="Backlog"']
+        units = ["worker@*.service"]
+        mode = "approve"
+        ladder = [{ action = "scale-up", max = 3 }, { action = "scale-down", min = 1 }]
+
+        [[rule]]
+        name = "watched"
+        match = ['alertname="Odd"']
+        units = ["watched.service"]
+        mode = "observe"
+        ladder = [{ action = "restart" }]
+    "#;
+
+    #[test]
+    fn the_rule_is_what_a_person_would_write() {
+        insta::assert_snapshot!(polkit_rules(&policy(POLICY)));
+    }
+
+    #[test]
+    fn a_policy_that_acts_on_nothing_is_granted_nothing() {
+        let rules = polkit_rules(&policy(""));
+        assert!(rules.contains("var granted = [\n\n    ];"), "{rules}");
+    }
+
+    /// What the table of the rule says, read back as polkit's engine would apply it.
+    fn allows(rules: &str, unit: &str, verb: &str) -> bool {
+        let row = Regex::new(r"\[/(?<regex>.+)/, \[(?<verbs>.+)\]\]").unwrap();
+        row.captures_iter(rules).any(|row| {
+            let regex = Regex::new(&row["regex"]).unwrap();
+            regex.is_match(unit) && row["verbs"].split(", ").any(|v| v == format!("\"{verb}\""))
+        })
+    }
+
+    #[test]
+    fn of_every_unit_and_verb_only_the_granted_pairs_pass() {
+        let policy = policy(POLICY);
+        let rules = polkit_rules(&policy);
+        let granted = granted(&policy);
+        let verbs = [
+            "start",
+            "stop",
+            "restart",
+            "reload",
+            "kill",
+            "reset-failed",
+            "try-restart",
+            "set-property",
+            "clean",
+            "freeze",
+            "thaw",
+            "bind-mount",
+        ];
+        let units = [
+            "api.service",
+            "api.socket",
+            "mend\\x2dapi.service",
+            "worker@1.service",
+            "worker@a:b_c.d-e.service",
+            "worker@a\\x2fb.service",
+            "kept.service",
+            "watched.service",
+            "alert-bot.service",
+            "dbus.service",
+            "worker@.service",
+            "worker.service",
+        ];
+        for unit in units {
+            for verb in verbs {
+                let named = |(pattern, wanted): &(UnitPattern, Verb)| {
+                    let unit = unit.parse::<UnitName>();
+                    wanted.as_str() == verb && unit.is_ok_and(|unit| pattern.matches(&unit))
+                };
+                let expected = granted.iter().any(named);
+                assert_eq!(allows(&rules, unit, verb), expected, "{verb} {unit}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_around_a_name_is_the_name() {
+        let rules = polkit_rules(&policy(POLICY));
+        for unit in [
+            "xapi.service",
+            "api.servicex",
+            "apixservice",
+            "api.service\n",
+            "a/api.service",
+            "worker@1/2.service",
+            "worker@ 1.service",
+            "worker@1.servicex",
+            "undefined",
+            "",
+        ] {
+            assert!(
+                !allows(&rules, unit, "restart") && !allows(&rules, unit, "start"),
+                "{unit:?}"
+            );
+        }
+    }
+}

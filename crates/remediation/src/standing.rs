@@ -69,3 +69,35 @@ fn budgets_left(policy: &Policy, history: &History, now: Timestamp) -> Vec<Budge
     });
     std::iter::once(host).chain(rules).chain(units).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use units::ActiveState::Failed;
+
+    use super::*;
+    use crate::Outcome;
+    use crate::testing::{Scene, ago, noon, rule_name};
+
+    #[test]
+    fn tells_what_the_guards_would_say() {
+        let scene = Scene::new(Failed)
+            .host("budget = { max_actions = 5, window = \"1h\" }")
+            .rule("budget = { max_actions = 2, window = \"1h\" }")
+            .past("api.service", ago(9000), Some(Outcome::Effective))
+            .past("api.service", ago(90), Some(Outcome::Ineffective))
+            .past("worker@1.service", ago(60), Some(Outcome::Ineffective))
+            .past("worker@1.service", ago(30), Some(Outcome::Ineffective));
+        let standing = Standing::of(&scene.policy(), &scene.history, noon());
+        let left = |b: &BudgetLeft| format!("{} {}: {}", b.scope, b.name, b.left);
+        let left: Vec<_> = standing.budgets.iter().map(left).collect();
+        let expected = [
+            "host : 2",
+            "rule rule: 0",
+            "unit api.service: 5",
+            "unit worker@1.service: 4",
+        ];
+        assert_eq!(left, expected);
+        assert_eq!(standing.open_circuits, [rule_name()].into());
+        assert!(standing.demoted.is_empty());
+    }
+}

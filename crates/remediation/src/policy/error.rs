@@ -41,7 +41,7 @@ impl fmt::Display for PolicyError {
 
 /// Every mistake in a policy, in the order of its files and lines; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyErrors(pub(super) Vec<PolicyError>);
+pub struct PolicyErrors(pub(crate) Vec<PolicyError>);
 
 impl PolicyErrors {
     /// The mistakes.

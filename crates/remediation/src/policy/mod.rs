@@ -8,7 +8,6 @@ mod error;
 mod matcher;
 mod name;
 mod parse;
-mod reader;
 
 use std::fmt;
 use std::num::NonZeroUsize;

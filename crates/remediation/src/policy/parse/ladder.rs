@@ -4,8 +4,8 @@ use units::{UnitName, UnitPattern};
 
 use super::{MANY, SOME_DURATION, refusal};
 use crate::is_protected;
-use crate::policy::reader::Section;
 use crate::policy::{Rung, RungAction, When, defaults};
+use crate::reader::Section;
 
 /// No host runs more instances of one template.
 const MAX_INSTANCES: u32 = 1_000;

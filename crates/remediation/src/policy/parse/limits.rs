@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use super::{ANY_DURATION, MANY, SOME_DURATION};
-use crate::policy::reader::Section;
 use crate::policy::{Backoff, Breaker, Budget, Efficacy, Flapping, Saturation, Storm};
+use crate::reader::Section;
 
 pub(super) fn budget(section: &mut Section<'_>, default: Budget) -> Budget {
     let max_actions = section.number("max_actions", 1..=MANY, default.max_actions.get());

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use units::{UnitName, UnitPattern};
 
-use super::reader::{Document, Section};
 use super::{
     HostLimits, Matchers, Mode, Policy, PolicyErrors, PolicyHash, Rule, RuleName, defaults,
 };
 use crate::is_protected;
 use crate::protected::names_protected;
+use crate::reader::{Document, Section};
 
 /// Longer than any limit that makes sense, and short enough that sums of them cannot overflow.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);

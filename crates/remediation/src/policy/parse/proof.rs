@@ -1,8 +1,8 @@
 //! The table `proof` of a rule.
 
 use super::{ANY_DURATION, SOME_DURATION};
-use crate::policy::reader::Section;
 use crate::policy::{Probe, Proof, defaults};
+use crate::reader::Section;
 
 pub(super) fn read(section: &mut Section<'_>, default: Proof) -> Proof {
     let proof = Proof {

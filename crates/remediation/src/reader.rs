@@ -12,18 +12,18 @@ use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Place, PolicyError};
 use crate::Percent;
+use crate::policy::{Place, PolicyError};
 
-/// One file of a policy, and the mistakes found in it.
-pub(super) struct Document<'a> {
+/// One TOML file, and the mistakes found in it.
+pub(crate) struct Document<'a> {
     file: &'a Path,
     text: &'a str,
     errors: RefCell<Vec<PolicyError>>,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(file: &'a Path, text: &'a str) -> Self {
+    pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
         Self {
             file,
             text,
@@ -32,7 +32,7 @@ impl<'a> Document<'a> {
     }
 
     /// The tables of the text; `None` where it is no TOML.
-    pub(super) fn parse(&self) -> Option<Spanned<DeTable<'a>>> {
+    pub(crate) fn parse(&self) -> Option<Spanned<DeTable<'a>>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let offset = error.span().map_or(0, |span| span.start);
@@ -41,7 +41,7 @@ impl<'a> Document<'a> {
         errors.is_empty().then_some(table)
     }
 
-    pub(super) fn note(&self, offset: usize, key: &str, problem: impl Display) {
+    pub(crate) fn note(&self, offset: usize, key: &str, problem: impl Display) {
         let place = Place {
             file: self.file.to_owned(),
             line: self.line(offset),
@@ -54,7 +54,7 @@ impl<'a> Document<'a> {
         self.errors.borrow_mut().push(error);
     }
 
-    pub(super) fn into_errors(self) -> Vec<PolicyError> {
+    pub(crate) fn into_errors(self) -> Vec<PolicyError> {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| error.place.line);
         errors
@@ -68,18 +68,19 @@ impl<'a> Document<'a> {
 
 /// One table of a document. A key that nobody has asked for when the section is dropped is a
 /// mistake.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     document: &'a Document<'a>,
     table: &'a DeTable<'a>,
     path: String,
     offset: usize,
     known: BTreeSet<&'static str>,
+    any_key: bool,
 }
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
 impl<'a> Section<'a> {
-    pub(super) fn root(document: &'a Document<'a>, table: &'a Spanned<DeTable<'a>>) -> Self {
+    pub(crate) fn root(document: &'a Document<'a>, table: &'a Spanned<DeTable<'a>>) -> Self {
         Self::new(document, table.get_ref(), String::new(), table.span().start)
     }
 
@@ -95,11 +96,12 @@ impl<'a> Section<'a> {
             path,
             offset,
             known: BTreeSet::new(),
+            any_key: false,
         }
     }
 
     /// Notes a mistake at a key that is there, or at the section where it is not.
-    pub(super) fn note(&self, key: &str, problem: impl Display) {
+    pub(crate) fn note(&self, key: &str, problem: impl Display) {
         let offset = self
             .table
             .get_key_value(key)
@@ -108,19 +110,19 @@ impl<'a> Section<'a> {
     }
 
     /// Where the section stands.
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         Place {
             file: self.document.file.to_owned(),
             line: self.document.line(self.offset),
         }
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
     /// The value, which must be there.
-    pub(super) fn require<T>(
+    pub(crate) fn require<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&mut Self, &'static str) -> Option<T>,
@@ -133,7 +135,7 @@ impl<'a> Section<'a> {
         read(self, key)
     }
 
-    pub(super) fn parsed<T>(&mut self, key: &'static str) -> Option<T>
+    pub(crate) fn parsed<T>(&mut self, key: &'static str) -> Option<T>
     where
         T: FromStr,
         T::Err: Display,
@@ -143,7 +145,7 @@ impl<'a> Section<'a> {
     }
 
     /// The list; `None` where there is none, or something in it is a mistake.
-    pub(super) fn parsed_list<T>(&mut self, key: &'static str) -> Option<Vec<T>>
+    pub(crate) fn parsed_list<T>(&mut self, key: &'static str) -> Option<Vec<T>>
     where
         T: FromStr,
         T::Err: Display,
@@ -164,7 +166,7 @@ impl<'a> Section<'a> {
         (list.len() == items.len()).then_some(list)
     }
 
-    pub(super) fn text(&mut self, key: &'static str) -> Option<&'a str> {
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<&'a str> {
         self.text_of(key, "a text")
     }
 
@@ -177,7 +179,21 @@ impl<'a> Section<'a> {
         text
     }
 
-    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+    /// Every key with its text, where the keys are the writer's own.
+    pub(crate) fn texts(&mut self) -> Vec<(&'a str, &'a str)> {
+        self.any_key = true;
+        let mut texts = Vec::with_capacity(self.table.len());
+        for (key, value) in self.table {
+            let key: &'a str = key.get_ref().as_ref();
+            match value.get_ref().as_str() {
+                Some(text) => texts.push((key, text)),
+                None => self.wrong_type(key, value, "a text"),
+            }
+        }
+        texts
+    }
+
+    pub(crate) fn flag(&mut self, key: &'static str, default: bool) -> bool {
         let Some(value) = self.value(key) else {
             return default;
         };
@@ -187,18 +203,25 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>, default: T) -> T
+    pub(crate) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>, default: T) -> T
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
         self.number_at(key, range).unwrap_or(default)
     }
 
-    pub(super) fn number_at<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    pub(crate) fn number_at<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
         let value = self.value(key)?;
+        self.number_in(key, value, &range)
+    }
+
+    fn number_in<T>(&self, key: &str, value: &Value<'_>, range: &RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
         let number = value
             .get_ref()
             .as_integer()
@@ -212,8 +235,23 @@ impl<'a> Section<'a> {
         number
     }
 
+    pub(crate) fn numbers<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Vec<T>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, "a list of whole numbers");
+            return Vec::new();
+        };
+        let read = |item| self.number_in(key, item, &range);
+        items.iter().filter_map(read).collect()
+    }
+
     /// A duration such as `"5m 30s"`.
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         key: &'static str,
         range: &RangeInclusive<Duration>,
@@ -237,7 +275,7 @@ impl<'a> Section<'a> {
     }
 
     /// A share such as `"40%"`.
-    pub(super) fn percent(&mut self, key: &'static str) -> Option<Percent> {
+    pub(crate) fn percent(&mut self, key: &'static str) -> Option<Percent> {
         let text = self.text_of(key, "a share like \"40%\"")?;
         let percent = text
             .strip_suffix('%')
@@ -252,7 +290,7 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
+    pub(crate) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
         choices: &[(&str, T)],
@@ -266,13 +304,13 @@ impl<'a> Section<'a> {
         chosen.map(|(_, value)| *value)
     }
 
-    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
+    pub(crate) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
         let value = self.value(key)?;
         self.section_of(key, value)
     }
 
     /// What `read` makes of the table at this key, or the default where there is none.
-    pub(super) fn nested<T>(
+    pub(crate) fn nested<T>(
         &mut self,
         key: &'static str,
         default: T,
@@ -284,7 +322,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
+    pub(crate) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
         let Some(value) = self.value(key) else {
             return Vec::new();
         };
@@ -336,6 +374,9 @@ impl<'a> Section<'a> {
 
 impl Drop for Section<'_> {
     fn drop(&mut self) {
+        if self.any_key {
+            return;
+        }
         let known: Vec<&str> = self.known.iter().copied().collect();
         for (key, _) in self.table {
             if !self.known.contains(key.get_ref().as_ref()) {

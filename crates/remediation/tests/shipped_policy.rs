@@ -1,0 +1,83 @@
+//! The policy that the package installs: it acts on nothing, and its comments tell the truth.
+
+use std::path::{Path, PathBuf};
+
+use remediation::{Mode, Policy};
+
+fn shipped() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemons/alert-bot/policy.toml");
+    std::fs::read_to_string(file).unwrap()
+}
+
+fn parse(text: String) -> Policy {
+    match Policy::parse(&[(PathBuf::from("policy.toml"), text)]) {
+        Ok(policy) => policy,
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+/// The text with every commented setting switched on; prose has a space after its `#`.
+fn switched_on(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+        // Continuation lines of a list are settings, too: they begin with four spaces.
+        let continued = line
+            .strip_prefix('#')
+            .filter(|rest| rest.starts_with("    "));
+        lines.push_str(setting.or(continued).unwrap_or(line));
+        lines.push('\n');
+    }
+    lines
+}
+
+#[test]
+fn it_acts_on_nothing() {
+    let policy = parse(shipped());
+    assert!(policy.rules().is_empty());
+    assert!(remediation::granted(&policy).is_empty());
+}
+
+#[test]
+fn its_comments_show_the_values_that_hold_without_them() {
+    let shown = parse(switched_on(&shipped()));
+    let silent = parse(
+        r#"
+        [[rule]]
+        name = "my-service-down"
+        match = ['alertname=~"MyServiceDown|UnitFailed"']
+        units = ["my.service"]
+        ladder = [
+            { action = "start", when = "inactive" },
+            { action = "restart", when = "active" },
+            { action = "reset-failed-start", when = "failed" },
+            { action = "escalate" },
+        ]
+        "#
+        .into(),
+    );
+    assert_eq!(shown.host(), silent.host());
+    let (mut shown, silent) = (shown.rules()[0].clone(), &silent.rules()[0]);
+    shown.place = silent.place.clone();
+    assert_eq!(shown, *silent);
+    assert_eq!(shown.mode, Mode::Observe);
+}
+
+#[test]
+fn its_comments_show_every_key() {
+    let shown = switched_on(&shipped());
+    let unknown = format!("{shown}\nno_such_key = 1\n[host.no_such_table]\n");
+    let errors = Policy::parse(&[("policy.toml".into(), unknown)])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+    for line in errors.lines() {
+        let (_, known) = line.split_once("known here: ").expect(line);
+        for key in known.split(", ") {
+            assert!(
+                shown.contains(key) || shipped().contains(key),
+                "{key} is not shown"
+            );
+        }
+    }
+}

@@ -28,6 +28,7 @@ def lint(base: tree.Base, progress: Progress) -> None:
     with progress.step("promtool and amtool from the cached tree") as on_line:
         tree.ensure_base(base, packages.log("mmdebstrap"), on_line)
     _python(progress, "rules, routes and their tests", "prometheus/check.py", f"--tools={base.tools}")
+    _python(progress, "dashboards are what grafana/generate writes", "grafana/generate", "--check")
     folders = [folder for folder in YAML if (REPOSITORY / folder).is_dir()]
     _venv(progress, "yamllint", "yamllint", "--strict", *folders)
     _venv(progress, "ansible-lint", "ansible-lint", "--offline", "ansible")

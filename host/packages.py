@@ -16,7 +16,11 @@ VENV = REPOSITORY / ".venv"
 LOGS = REPOSITORY / "target" / "logs"
 
 DEPLOY_REQUIREMENTS = (REPOSITORY / "requirements" / "deploy.txt",)
-TEST_REQUIREMENTS = (*DEPLOY_REQUIREMENTS, REPOSITORY / "requirements" / "dev.txt")
+TEST_REQUIREMENTS = (
+    *DEPLOY_REQUIREMENTS,
+    REPOSITORY / "requirements" / "dev.txt",
+    REPOSITORY / "requirements" / "dashboards.txt",
+)
 
 OnLine = Callable[[str], None]
 

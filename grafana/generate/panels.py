@@ -7,7 +7,17 @@ the host's matcher.
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline, table, text, timeseries
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    text,
+    timeseries,
+)
 from grafana_foundation_sdk.models import common as cm
 from grafana_foundation_sdk.models import dashboard as dm
 from grafana_foundation_sdk.models import prometheus as pm
@@ -26,7 +36,9 @@ def query(expr: str, legend: str = "__auto", ref: str = "A") -> prometheus.Dataq
 
 def now(expr: str, legend: str = "__auto", ref: str = "A") -> prometheus.Dataquery:
     """A query of this moment."""
-    return prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(ref).datasource(DATA_SOURCE).instant()
+    return (
+        prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(ref).datasource(DATA_SOURCE).instant()
+    )
 
 
 def steps(first: str, *bounds: tuple[float, str]) -> dashboard.ThresholdsConfig:
@@ -59,7 +71,9 @@ def fixed(colour: str) -> dm.DynamicConfigValue:
     return property_of("color", {"mode": "fixed", "fixedColor": colour})
 
 
-def figure(title: str, expr: str, unit: str, thresholds: dashboard.ThresholdsConfig, empty: str, span: int = 4) -> stat.Panel:
+def figure(
+    title: str, expr: str, unit: str, thresholds: dashboard.ThresholdsConfig, empty: str, span: int = 4
+) -> stat.Panel:
     """One number of this moment, coloured by what it means."""
     return (
         stat.Panel()
@@ -77,7 +91,9 @@ def figure(title: str, expr: str, unit: str, thresholds: dashboard.ThresholdsCon
     )
 
 
-def graph(title: str, unit: str, empty: str, *queries: prometheus.Dataquery, span: int = 12) -> timeseries.Panel:
+def graph(
+    title: str, unit: str, empty: str, *queries: prometheus.Dataquery, span: int = 12
+) -> timeseries.Panel:
     """Lines over time, with the latest and the largest value of each."""
     panel = (
         timeseries.Panel()
@@ -142,7 +158,9 @@ def ranking(title: str, unit: str, expr: str, legend: str, empty: str, span: int
     )
 
 
-def timeline(title: str, empty: str, target: prometheus.Dataquery, mappings: list[dm.ValueMapping], span: int = 24) -> statetimeline.Panel:
+def timeline(
+    title: str, empty: str, target: prometheus.Dataquery, mappings: list[dm.ValueMapping], span: int = 24
+) -> statetimeline.Panel:
     """When each thing was in which state."""
     return (
         statetimeline.Panel()
@@ -157,12 +175,25 @@ def timeline(title: str, empty: str, target: prometheus.Dataquery, mappings: lis
         .show_value(cm.VisibilityMode.NEVER)
         .merge_values(True)
         .row_height(0.8)
-        .legend(common.VizLegendOptions().show_legend(False).display_mode(cm.LegendDisplayMode.LIST).placement(cm.LegendPlacement.BOTTOM).calcs([]))
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(False)
+            .display_mode(cm.LegendDisplayMode.LIST)
+            .placement(cm.LegendPlacement.BOTTOM)
+            .calcs([])
+        )
         .with_target(target)
     )
 
 
-def listing(title: str, empty: str, targets: list[prometheus.Dataquery], columns: dict[str, str], span: int = 24, height: int = 7) -> table.Panel:
+def listing(
+    title: str,
+    empty: str,
+    targets: list[prometheus.Dataquery],
+    columns: dict[str, str],
+    span: int = 24,
+    height: int = 7,
+) -> table.Panel:
     """A table of labels and values: `columns` names those shown, in order, by their headings."""
     panel = table.Panel().title(title).datasource(DATA_SOURCE).no_value(empty).span(span).height(height)
     for target in targets:
@@ -170,16 +201,22 @@ def listing(title: str, empty: str, targets: list[prometheus.Dataquery], columns
     if len(targets) > 1:
         panel.with_transformation(dm.DataTransformerConfig(id_val="merge", options={}))
     names = list(columns)
-    panel.with_transformation(dm.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": names}}))
+    panel.with_transformation(
+        dm.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": names}})
+    )
     order = {name: index for index, name in enumerate(names)}
     return panel.with_transformation(
-        dm.DataTransformerConfig(id_val="organize", options={"indexByName": order, "renameByName": columns, "excludeByName": {}})
+        dm.DataTransformerConfig(
+            id_val="organize", options={"indexByName": order, "renameByName": columns, "excludeByName": {}}
+        )
     )
 
 
 def column(panel: table.Panel, heading: str, **properties: object) -> table.Panel:
     """Sets a column's properties, each named as Grafana does with `_` for `.`."""
-    return panel.override_by_name(heading, [property_of(name.replace("_", "."), value) for name, value in properties.items()])
+    return panel.override_by_name(
+        heading, [property_of(name.replace("_", "."), value) for name, value in properties.items()]
+    )
 
 
 def prose(title: str, markdown: str, span: int = 8, height: int = 8) -> text.Panel:

@@ -6,7 +6,7 @@ use remediation::{Policy, run_tests};
 
 fn policy() -> Policy {
     let text = include_str!("policy-tests/policy.toml");
-    Policy::parse(&[(PathBuf::from("policy.toml"), text.into())]).unwrap()
+    Policy::parse(&[(PathBuf::from("policy.toml"), text.into())]).expect("a valid policy")
 }
 
 #[test]

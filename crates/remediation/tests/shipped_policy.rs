@@ -6,7 +6,7 @@ use remediation::{Mode, Policy};
 
 fn shipped() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemons/alert-bot/policy.toml");
-    std::fs::read_to_string(file).unwrap()
+    std::fs::read_to_string(file).expect("the daemon ships a policy")
 }
 
 fn parse(text: String) -> Policy {

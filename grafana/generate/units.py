@@ -307,7 +307,7 @@ def one_unit(d: dashboard.Dashboard) -> None:
     )
     d.with_panel(
         graph(
-            "Network",
+            "Network, where it is accounted for",
             "Bps",
             "IP accounting is off for this unit.",
             query(f"sum(rate(systemd_unit_ip_ingress_bytes_total{{{ONE}}}[$__rate_interval]))", "in"),

@@ -81,3 +81,45 @@ fn its_comments_show_every_key() {
         }
     }
 }
+
+fn documentation() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    std::fs::read_to_string(file).expect("docs/policy.md describes the policy")
+}
+
+/// The contents of the documentation's TOML examples.
+fn examples(text: &str) -> Vec<&str> {
+    let blocks = text.split("```toml\n").skip(1);
+    blocks
+        .filter_map(|block| block.split("```").next())
+        .collect()
+}
+
+#[test]
+fn the_documentation_names_every_reason_and_every_key() {
+    let text = documentation();
+    for reason in remediation::Reason::ALL {
+        assert!(text.contains(&format!("`{reason}`")), "{reason}");
+    }
+    let unknown = "[host]\nx = 1\n[[rule]]\nx = 1\n";
+    let errors = Policy::parse(&[("policy.toml".into(), unknown.into())]).unwrap_err();
+    let errors = errors.to_string();
+    let lists = errors
+        .lines()
+        .filter_map(|line| line.split_once("known here: "));
+    for key in lists.flat_map(|(_, known)| known.split(", ")) {
+        assert!(text.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
+fn the_documentation_s_examples_are_valid() {
+    let text = documentation();
+    let [rule, tests] = examples(&text)[..] else {
+        panic!("an example of a rule and one of tests");
+    };
+    let policy = parse(rule.into());
+    assert_eq!(policy.rules().len(), 1);
+    let results = remediation::run_tests(&policy, Path::new("tests.toml"), tests).unwrap();
+    assert_eq!(results.len(), 2);
+}

@@ -29,7 +29,7 @@ pub struct OpenIncident {
     pub unit: Option<UnitName>,
     /// The alerts that belong to it.
     pub alerts: Vec<StoredAlert>,
-    /// The attempt that was begun and never judged: to be verified, never repeated.
+    /// The latest attempt that was begun and never judged: to be verified, never repeated.
     pub in_flight: Option<(AttemptId, Plan)>,
 }
 
@@ -183,7 +183,7 @@ impl Store {
                 alerts: self.alerts_of(id)?,
                 in_flight: attempts
                     .into_iter()
-                    .find(|row| row.judged.is_none())
+                    .rfind(|row| row.judged.is_none())
                     .map(|row| (row.id, row.plan)),
             })
         })

@@ -82,7 +82,7 @@ impl Store {
         match &step.incident {
             IncidentChange::None => {}
             IncidentChange::Open { evidence } => {
-                self.keep_incident(step, "open", evidence.as_ref())?
+                self.keep_incident(step, "open", evidence.as_ref())?;
             }
             IncidentChange::Escalate { evidence } => {
                 self.keep_incident(step, "escalated", evidence.as_ref())?;
@@ -211,6 +211,25 @@ impl Store {
             )?
             .execute(params![attempt.0, result, usec(at)])?;
         Ok(())
+    }
+
+    /// Gives up attempts that nobody will judge any more: those of closed incidents, and all but
+    /// the latest of an open one. A commit whose answer was lost leaves such rows behind: their
+    /// intent was written, their action never begun. Only for the start, when nothing runs.
+    ///
+    /// # Errors
+    /// Where it cannot be stored.
+    pub fn give_up_orphans(&self, at: Timestamp) -> Result<usize, LedgerError> {
+        Ok(self.connection.execute(
+            "UPDATE attempts SET outcome = 'unknown', ended_at = ?1,
+                    detail = 'left behind: nobody saw it begin or end'
+             WHERE ended_at IS NULL AND id NOT IN (
+                 SELECT max(attempts.id) FROM attempts
+                 JOIN incidents ON incidents.id = attempts.incident
+                 WHERE incidents.state <> 'closed' AND attempts.ended_at IS NULL
+                 GROUP BY attempts.incident)",
+            params![usec(at)],
+        )?)
     }
 
     /// Records what came of an attempt, and closes its incident where `closes` says how it ended.

@@ -98,7 +98,11 @@ impl<L: Ledger> Intake<L> {
         Ok(reply::text(StatusCode::OK, "accepted\n"))
     }
 
-    async fn keep(&self, alerts: Vec<Alert>, truncated: bool) -> Result<(), Reply> {
+    /// Puts alerts on the disk and tells the engine.
+    ///
+    /// # Errors
+    /// The answer to give where they cannot be stored.
+    pub(crate) async fn keep(&self, alerts: Vec<Alert>, truncated: bool) -> Result<(), Reply> {
         let now = self.clock.now();
         for alert in &alerts {
             let status = match alert.status {

@@ -27,6 +27,8 @@ mod ports;
 mod record;
 mod restarts;
 mod serve;
+#[cfg(test)]
+mod simulation;
 mod situation;
 mod tell;
 mod verify;

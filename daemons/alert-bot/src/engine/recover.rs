@@ -22,8 +22,15 @@ impl<L: Ledger> Engine<L> {
     /// # Errors
     /// Where the ledger cannot be read; without its past the bot must not act.
     pub(crate) async fn recover(&mut self) -> Result<(), LedgerError> {
-        self.load_history().await?;
         let now = self.now();
+        let orphans = self
+            .ledger
+            .call(move |store| store.give_up_orphans(now))
+            .await?;
+        if orphans > 0 {
+            tracing::warn!(orphans, "attempts that nobody could judge count as unknown");
+        }
+        self.load_history().await?;
         let load = self.ledger.call(move |store| {
             Ok((
                 store.open_incidents()?,

@@ -94,24 +94,17 @@ impl Systemd {
             .await
     }
 
-    /// What systemd does not signal: a socket's connections; a service's watchdog and IP traffic.
+    /// Some properties of a unit's own type, in one pipelined round trip. For those that systemd does
+    /// not signal; a unit that is not loaded is loaded by the reading.
     ///
     /// # Errors
-    /// As [`BusError`] says.
-    pub async fn unsignalled(&self, unit: &UnitName) -> Result<UnitProperties, BusError> {
-        let specific: &[&str] = match unit.kind() {
-            UnitKind::Socket => &["NAccepted", "NConnections", "NRefused"],
-            UnitKind::Service => &[
-                "WatchdogUSec",
-                "WatchdogTimestamp",
-                "IPIngressBytes",
-                "IPIngressPackets",
-                "IPEgressBytes",
-                "IPEgressPackets",
-            ],
-            _ => &[],
-        };
-        self.read(unit, &[], specific).await
+    /// As [`BusError`] says; a property that the type does not have is an error.
+    pub async fn type_properties(
+        &self,
+        unit: &UnitName,
+        names: &[&'static str],
+    ) -> Result<UnitProperties, BusError> {
+        self.read(unit, &[], names).await
     }
 
     async fn read(

@@ -293,6 +293,16 @@ async fn details_fill_what_lists_leave_out() {
     let service = host.systemd.details(&unit("a.service")).await.unwrap();
     assert_eq!(service.n_restarts, Some(7));
     assert_eq!(service.result.as_deref(), Some("success"));
+    let read = host
+        .systemd
+        .type_properties(&unit("a.service"), &["MainPID"])
+        .await;
+    assert_eq!(read.unwrap().main_pid, Some(4321));
+    let unknown = host
+        .systemd
+        .type_properties(&unit("a.service"), &["Colour"])
+        .await;
+    assert!(unknown.is_err());
     let timer = host.systemd.details(&unit("t.timer")).await.unwrap();
     assert_eq!(timer.last_trigger_usec, Some(1_700_000_000_000_000));
     assert_eq!(timer.next_elapse_realtime_usec, Some(u64::MAX));

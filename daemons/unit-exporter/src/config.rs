@@ -191,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn the_packaged_file_says_what_the_defaults_are() {
+        let text = include_str!("../unit-exporter.toml");
+        let packaged: Config = config::parse(Path::new("unit-exporter.toml"), text).unwrap();
+        assert_eq!(format!("{packaged:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, message) in [
             (

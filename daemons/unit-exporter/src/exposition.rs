@@ -25,6 +25,15 @@ pub enum Kind {
     Gauge,
 }
 
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
 /// How much text is gathered before the compressor gets it.
 const CHUNK_BYTES: usize = 32 * 1024;
 
@@ -33,6 +42,8 @@ const CHUNK_BYTES: usize = 32 * 1024;
 pub struct Exposition {
     text: Vec<u8>,
     compressor: Option<GzEncoder<Vec<u8>>>,
+    /// The metric that the next sample begins.
+    announced: Option<(&'static str, Kind, &'static str)>,
 }
 
 impl Exposition {
@@ -41,6 +52,7 @@ impl Exposition {
         Self {
             text: Vec::with_capacity(capacity),
             compressor: None,
+            announced: None,
         }
     }
 
@@ -51,31 +63,24 @@ impl Exposition {
             text: Vec::with_capacity(CHUNK_BYTES * 2),
             // The fastest level: the text repeats itself so much that it shrinks fourteenfold.
             compressor: Some(GzEncoder::new(output, Compression::fast())),
+            announced: None,
         }
     }
 
-    /// Begins a metric. Its samples must follow before the next one begins.
-    pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        };
-        self.push(&[
-            "# HELP ",
-            name,
-            " ",
-            help,
-            "\n# TYPE ",
-            name,
-            " ",
-            kind,
-            "\n",
-        ]);
+    /// Begins a metric. Its samples must follow before the next one begins; without any, it does
+    /// not appear.
+    pub fn family(&mut self, name: &'static str, kind: Kind, help: &'static str) {
+        self.announced = Some((name, kind, help));
     }
 
     /// One sample. The labels are written as they are: `first` is made by [`label`], each of
     /// `more` begins with a comma or continues the one before.
     pub fn sample(&mut self, name: &str, first: &str, more: &[&str], value: Value) {
+        if let Some((name, kind, help)) = self.announced.take() {
+            let kind = kind.word();
+            self.push(&["# HELP ", name, " ", help, "\n"]);
+            self.push(&["# TYPE ", name, " ", kind, "\n"]);
+        }
         self.text.extend_from_slice(name.as_bytes());
         if !first.is_empty() {
             self.push(&["{", first]);
@@ -162,6 +167,7 @@ mod tests {
     #[test]
     fn writes_what_prometheus_reads() {
         let mut text = Exposition::plain(0);
+        text.family("empty_total", Kind::Counter, "Nothing has it.");
         text.family("a_seconds_total", Kind::Counter, "Time.");
         let unit = label("unit", "a\\x2d\"b\n.service");
         text.sample(

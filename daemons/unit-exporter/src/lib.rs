@@ -28,6 +28,7 @@ mod server;
 pub mod table;
 pub mod tree;
 pub mod unit_group;
+pub mod unsignalled;
 
 pub use cli::Cli;
 pub use server::run;

@@ -139,6 +139,60 @@ pub const STATES: &[StateMetric] = &[
             each(next.map(Micros), emit);
         },
     },
+    StateMetric {
+        name: "systemd_socket_accepted_connections_total",
+        kind: Counter,
+        help: "Connections that the socket has accepted.",
+        samples: |shown, emit| count(shown, shown.entry.shown.accepted.map(u64::from), emit),
+    },
+    StateMetric {
+        name: "systemd_socket_current_connections",
+        kind: GaugeKind,
+        help: "Connections of the socket that are open now.",
+        samples: |shown, emit| count(shown, shown.entry.shown.connections.map(u64::from), emit),
+    },
+    StateMetric {
+        name: "systemd_socket_refused_connections_total",
+        kind: Counter,
+        help: "Connections that the socket has refused.",
+        samples: |shown, emit| count(shown, shown.entry.shown.refused.map(u64::from), emit),
+    },
+    StateMetric {
+        name: "systemd_unit_ip_ingress_bytes_total",
+        kind: Counter,
+        help: "Bytes that the unit has received over IP.",
+        samples: |shown, emit| count(shown, shown.entry.shown.ip_ingress_bytes, emit),
+    },
+    StateMetric {
+        name: "systemd_unit_ip_ingress_packets_total",
+        kind: Counter,
+        help: "Packets that the unit has received over IP.",
+        samples: |shown, emit| count(shown, shown.entry.shown.ip_ingress_packets, emit),
+    },
+    StateMetric {
+        name: "systemd_unit_ip_egress_bytes_total",
+        kind: Counter,
+        help: "Bytes that the unit has sent over IP.",
+        samples: |shown, emit| count(shown, shown.entry.shown.ip_egress_bytes, emit),
+    },
+    StateMetric {
+        name: "systemd_unit_ip_egress_packets_total",
+        kind: Counter,
+        help: "Packets that the unit has sent over IP.",
+        samples: |shown, emit| count(shown, shown.entry.shown.ip_egress_packets, emit),
+    },
+    StateMetric {
+        name: "systemd_service_watchdog_seconds",
+        kind: GaugeKind,
+        help: "How often the service must ping systemd's watchdog.",
+        samples: |shown, emit| each(shown.entry.watchdog_usec().map(Micros), emit),
+    },
+    StateMetric {
+        name: "systemd_service_watchdog_last_ping_seconds",
+        kind: GaugeKind,
+        help: "When the service last pinged the watchdog, in seconds since the epoch.",
+        samples: |shown, emit| each(shown.entry.watchdog_last_ping_usec().map(Micros), emit),
+    },
 ];
 
 const STATE_LABELS: [(&str, &[ActiveState]); 5] = [
@@ -353,6 +407,10 @@ pub const SYSTEM_RUNNING: (&str, &str) = (
 
 /// systemd's version as a number, and whole in a label.
 pub const VERSION: (&str, &str) = ("systemd_version", "The version of systemd.");
+
+fn count(shown: &Shown<'_>, count: Option<u64>, emit: &mut Emit<'_>) {
+    each(shown.entry.count_while_up(count).map(Whole), emit);
+}
 
 fn each(value: Option<Value>, emit: &mut Emit<'_>) {
     if let Some(value) = value {

@@ -16,6 +16,7 @@ use crate::follow::SystemdView;
 use crate::kept_files::Allowance;
 use crate::metrics::OwnMetrics;
 use crate::render;
+use crate::unsignalled::Unsignalled;
 
 /// Prometheus says how long it will wait.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
@@ -34,6 +35,7 @@ const FIRST_BYTES: usize = 64 * 1024;
 pub struct Scraper {
     work: Mutex<Work>,
     view: SystemdView,
+    unsignalled: Unsignalled,
     own: OwnMetrics,
     allowance: Allowance,
 }
@@ -52,6 +54,7 @@ impl Scraper {
         collector: Collector,
         devices: Devices,
         view: SystemdView,
+        unsignalled: Unsignalled,
         own: OwnMetrics,
         allowance: Allowance,
     ) -> Arc<Self> {
@@ -63,6 +66,7 @@ impl Scraper {
         Arc::new(Self {
             work: Mutex::new(work),
             view,
+            unsignalled,
             own,
             allowance,
         })
@@ -72,6 +76,7 @@ impl Scraper {
     pub async fn answer(self: Arc<Self>, headers: HeaderMap) -> Reply {
         let deadline = Instant::now() + collecting_time(&headers);
         let is_packed = accepts_gzip(&headers);
+        self.refresh_unsignalled(deadline).await;
         // Reading files blocks; the loop that follows systemd must not wait for it.
         let scrape = tokio::task::spawn_blocking(move || self.exposition(deadline, is_packed));
         match scrape.await.map_err(io::Error::from).flatten() {
@@ -90,6 +95,20 @@ impl Scraper {
         }
     }
 
+    /// Asks systemd for what it does not signal, where that is wanted and due.
+    pub async fn refresh_unsignalled(&self, deadline: Instant) {
+        if let Some(report) = self.unsignalled.refresh(&self.view, deadline).await {
+            self.note(&report);
+        }
+    }
+
+    fn note(&self, report: &Report) {
+        if let Some(error) = &report.error {
+            tracing::warn!(collector = report.collector, error, "a collector failed");
+        }
+        self.own.report(report);
+    }
+
     /// The exposition, with everything that could be collected until `deadline`.
     ///
     /// # Errors
@@ -98,10 +117,7 @@ impl Scraper {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let work = &mut *work;
         for report in work.collector.collect(deadline) {
-            if let Some(error) = &report.error {
-                tracing::warn!(collector = report.collector, error, "a collector failed");
-            }
-            self.own.report(&report);
+            self.note(&report);
         }
         let tree = work.collector.tree();
         for io in tree.units().values().flat_map(|unit| &unit.reading.io) {

@@ -24,6 +24,7 @@ use crate::processes::Processes;
 use crate::scrape::Scraper;
 use crate::select::Selection;
 use crate::tree::Tree;
+use crate::unsignalled::Unsignalled;
 
 /// The first scrape waits this long for the first complete table; without a bus, figures are served
 /// without states.
@@ -58,11 +59,9 @@ async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
 
     let selection = Arc::new(selection);
-    let mut view = follow::start(
-        Systemd::system(),
-        Arc::clone(&selection),
-        Heartbeat::start(),
-    );
+    let systemd = Systemd::system();
+    let mut view = follow::start(systemd.clone(), Arc::clone(&selection), Heartbeat::start());
+    let unsignalled = Unsignalled::new(systemd, config.collectors);
     let open_limit = config.open_files.min(open_files_allowed());
     let allowance = Allowance::new(open_limit);
     let tree = Tree::new(&config.paths.cgroup, selection, allowance.clone());
@@ -70,7 +69,14 @@ async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
     let collector = Collector::new(tree, processes, config.collectors);
     let devices = Devices::new(config.paths.sys.clone());
     let own = OwnMetrics::try_new().context("the metrics could not be declared")?;
-    let scraper = Scraper::new(collector, devices, view.clone(), own, allowance);
+    let scraper = Scraper::new(
+        collector,
+        devices,
+        view.clone(),
+        unsignalled,
+        own,
+        allowance,
+    );
 
     let synced = tokio::time::timeout(FIRST_SYNC_PATIENCE, view.first_sync()).await;
     if synced.is_err() {

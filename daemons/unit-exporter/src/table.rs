@@ -55,13 +55,32 @@ impl UnitEntry {
         is_as_known
     }
 
-    /// When it last became active; none while it is not.
-    pub fn start_usec(&self) -> Option<u64> {
-        let is_up = !matches!(
+    /// Whether it runs, listens, waits: whatever being up means for its type.
+    pub fn is_up(&self) -> bool {
+        !matches!(
             self.active_state,
             ActiveState::Inactive | ActiveState::Failed | ActiveState::Activating
-        );
-        known(self.shown.active_enter_usec).filter(|_| is_up)
+        )
+    }
+
+    /// When it last became active; none while it is not.
+    pub fn start_usec(&self) -> Option<u64> {
+        known(self.shown.active_enter_usec).filter(|_| self.is_up())
+    }
+
+    /// How often the service must ping its watchdog; none where it has none.
+    pub fn watchdog_usec(&self) -> Option<u64> {
+        known(self.shown.watchdog_usec).filter(|_| self.is_up())
+    }
+
+    /// When the service last pinged its watchdog.
+    pub fn watchdog_last_ping_usec(&self) -> Option<u64> {
+        known(self.shown.watchdog_last_ping_usec).filter(|_| self.is_up())
+    }
+
+    /// A count that the unit has while it is up, if systemd keeps it.
+    pub fn count_while_up(&self, count: Option<u64>) -> Option<u64> {
+        count.filter(|count| *count != UNSET && self.is_up())
     }
 
     /// When a timer last elapsed.

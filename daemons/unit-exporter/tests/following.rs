@@ -95,6 +95,55 @@ async fn a_bus_that_restarts_is_no_gap() {
         .await;
 }
 
+#[tokio::test]
+async fn what_is_not_signalled_is_asked_for_once_in_a_while() {
+    let kernel = Kernel::unpack();
+    let fake = systemd(&kernel);
+    fake.put(
+        FakeUnit::new("nginx.socket", ActiveState::Active, "listening")
+            .with("NAccepted", 7_u32)
+            .with("NConnections", 2_u32)
+            .with("NRefused", 0_u32),
+    );
+    for name in ["nginx.service", "a\\x2db.service"] {
+        let ingress = if name == "nginx.service" {
+            512
+        } else {
+            u64::MAX
+        };
+        fake.put(
+            FakeUnit::running(name)
+                .with("IPIngressBytes", ingress)
+                .with("IPIngressPackets", u64::MAX)
+                .with("IPEgressBytes", u64::MAX)
+                .with("IPEgressPackets", u64::MAX)
+                .with("WatchdogUSec", 30_000_000_u64)
+                .with("WatchdogTimestamp", 1_700_000_000_000_000_u64),
+        );
+    }
+    let on = "[collectors]\nsockets = true\nip = true\nwatchdog = true\n";
+    let host = Host::with(kernel, on);
+    host.synced().await;
+    let deadline = Instant::now() + PATIENCE;
+    host.scraper.refresh_unsignalled(deadline).await;
+    let text = host.scrape_with("systemd_system_running 1").await;
+    for line in [
+        "systemd_socket_accepted_connections_total{unit=\"nginx.socket\"} 7",
+        "systemd_socket_current_connections{unit=\"nginx.socket\"} 2",
+        "systemd_unit_ip_ingress_bytes_total{unit=\"nginx.service\"} 512",
+        "systemd_service_watchdog_seconds{unit=\"nginx.service\"} 30",
+        "unit_exporter_collector_success{collector=\"unsignalled\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(!text.contains("18446744073709551615"));
+    assert!(!text.contains("systemd_unit_ip_egress_bytes_total{"));
+
+    let calls = fake.answered();
+    host.scraper.refresh_unsignalled(deadline).await;
+    assert_eq!(fake.answered(), calls, "the answers are still fresh");
+}
+
 fn is_failed_collector(line: &str) -> bool {
     line.starts_with("unit_exporter_collector_success{") && line.ends_with("} 0")
 }

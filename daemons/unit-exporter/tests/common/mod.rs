@@ -21,6 +21,7 @@ use unit_exporter::metrics::OwnMetrics;
 use unit_exporter::processes::Processes;
 use unit_exporter::scrape::Scraper;
 use unit_exporter::tree::Tree;
+use unit_exporter::unsignalled::Unsignalled;
 use units::ActiveState;
 
 /// Long enough for a loaded machine, short enough to fail a test run.
@@ -100,6 +101,7 @@ impl Host {
         let (config, selection) = Config::load(&kernel.config(more)).unwrap();
         let selection = Arc::new(selection);
         let systemd = Systemd::at(format!("unix:path={}", kernel.bus_path().display()));
+        let unsignalled = Unsignalled::new(systemd.clone(), config.collectors);
         let view = follow::start(systemd, Arc::clone(&selection), Heartbeat::start());
         let allowance = Allowance::new(config.open_files);
         let tree = Tree::new(&config.paths.cgroup, selection, allowance.clone());
@@ -107,7 +109,14 @@ impl Host {
         let collector = Collector::new(tree, processes, config.collectors);
         let devices = Devices::new(config.paths.sys.clone());
         let own = OwnMetrics::try_new().unwrap();
-        let scraper = Scraper::new(collector, devices, view.clone(), own, allowance);
+        let scraper = Scraper::new(
+            collector,
+            devices,
+            view.clone(),
+            unsignalled,
+            own,
+            allowance,
+        );
         Self {
             kernel,
             scraper,

@@ -17,6 +17,8 @@ pub(crate) const BACKOFF: Guard = Guard {
             .within(limits.memory, case.now())
             .filter(|action| case.target.covers(&action.unit))
             .filter_map(|action| action.judged)
+            // What lies ahead was dated by a clock that has been set back since (see `cooldown`).
+            .filter(|judged| judged.at <= case.now())
             .map(|judged| (judged.at, judged.outcome))
             .collect();
         judged.sort();
@@ -54,7 +56,7 @@ mod tests {
 
     use super::*;
     use crate::Reason;
-    use crate::testing::{Scene, ago};
+    use crate::testing::{Scene, ago, ahead};
 
     fn limits(jitter: f64) -> Backoff {
         Backoff {
@@ -112,6 +114,11 @@ mod tests {
                 "not knowing is not helping",
                 scene().past("api.service", ago(9), Some(Outcome::Unknown)),
                 Reason::Backoff,
+            ),
+            (
+                "judged by a clock that was set back since",
+                scene().past("api.service", ahead(3600), failed),
+                Reason::Due,
             ),
             (
                 "the last one helped",

@@ -11,22 +11,20 @@ pub(crate) const COOLDOWN: Guard = Guard {
         let now = case.now();
         // When it left `inactive`, not when it became `active`: a unit that never gets there
         // would otherwise have no last start at all, and be started for ever.
-        let last_start = case
-            .situation
-            .unit
-            .as_ref()
+        let facts = case.situation.unit.as_ref();
+        let last_start = facts
             .and_then(|facts| facts.inactive_exit_usec)
-            .and_then(|usec| Timestamp::from_microsecond(usec.try_into().ok()?).ok())
-            // A start that lies ahead was read from a clock that has been set back since.
-            .filter(|start| *start <= now);
-        let last_action = case
-            .history
-            .actions
-            .iter()
-            .filter(|action| case.target.covers(&action.unit))
+            .and_then(|usec| Timestamp::from_microsecond(usec.try_into().ok()?).ok());
+        let actions = case.history.actions.iter();
+        let on_target = actions.filter(|action| case.target.covers(&action.unit));
+        // What lies ahead was dated by a clock that has been set back since. It would hold the
+        // repair for as long as the step was; the budgets, which do count it, are bound enough.
+        let last = on_target
             .map(|action| action.at)
-            .max();
-        let rested_at = time::after(last_start.max(last_action)?, case.rule.cooldown);
+            .chain(last_start)
+            .filter(|at| *at <= now)
+            .max()?;
+        let rested_at = time::after(last, case.rule.cooldown);
         (now < rested_at).then(|| case.hold_until(Reason::Cooldown, rested_at))
     },
 };
@@ -70,5 +68,8 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_does_not_hold_a_repair_for_hours() {
         assert_eq!(started(Some(usec(ahead(3600)))).reason(), Reason::Due);
+        let outcome = Some(Outcome::Effective);
+        let acted = started(None).past("api.service", ahead(3600), outcome);
+        assert_eq!(acted.reason(), Reason::Due);
     }
 }

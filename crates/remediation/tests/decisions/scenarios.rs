@@ -319,3 +319,26 @@ fn what_is_not_the_bots_business_is_left_alone() {
         .failed("other.service");
     assert_story!(story);
 }
+
+#[test]
+fn another_policy_shows_what_it_would_have_done_otherwise() {
+    let mut story = Story::new();
+    story
+        .unit_is("api.service", Inactive)
+        .alert("ApiDown", "api.service")
+        .judged(Outcome::Effective)
+        .after(60)
+        .alert("ApiDown", "other.service")
+        .failed("api.service");
+    let observing = POLICY.replacen("mode = \"auto\"", "mode = \"observe\"", 1);
+    let files = [("policy.toml".into(), observing)];
+    let policy = remediation::Policy::parse(&files).unwrap();
+    let told: Vec<_> = remediation::replay(&policy, story.world.recorded)
+        .map(|difference| format!("{} → {}", difference.recorded.decision, difference.now))
+        .collect();
+    let expected = [
+        "act (start api.service) → observe (start api.service)",
+        "act (reset-failed-start api.service) → observe (reset-failed-start api.service)",
+    ];
+    assert_eq!(told, expected);
+}

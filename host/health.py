@@ -62,7 +62,9 @@ def wait_until_healthy(host: Host) -> list[Health]:
     return wait_for(lambda: survey(host))
 
 
-def wait_for(look: Callable[[], list[Health]]) -> list[Health]:
+def wait_for(
+    look: Callable[[], list[Health]], seconds: float = HEALTHY_SECONDS
+) -> list[Health]:
     """Looks until every service is healthy; returns the last survey either way."""
     last: list[Health] = []
 
@@ -71,7 +73,7 @@ def wait_for(look: Callable[[], list[Health]]) -> list[Health]:
         last = look()
         return all(health.acceptable for health in last)
 
-    wait_until(all_acceptable, HEALTHY_SECONDS)
+    wait_until(all_acceptable, seconds)
     return last
 
 

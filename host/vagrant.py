@@ -9,6 +9,9 @@ from host import health
 from host.errors import StepError
 from host.settings import FORWARDED_PORTS, REPOSITORY
 
+# A machine without hardware virtualisation needs minutes to start everything.
+HEALTHY_SECONDS = 300.0
+
 
 def wait_until_healthy() -> list[health.Health]:
     """Waits until every service in the machine is healthy; returns the last survey either way.
@@ -16,7 +19,7 @@ def wait_until_healthy() -> list[health.Health]:
     # Errors
     `StepError` when the machine is not up.
     """
-    return health.wait_for(_survey)
+    return health.wait_for(_survey, HEALTHY_SECONDS)
 
 
 def _survey() -> list[health.Health]:

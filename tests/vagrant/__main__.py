@@ -20,7 +20,7 @@ import metrics
 import outages
 import packages
 import user as account
-from machine import Machine
+from machine import Machine, wait_until
 from report import OnLine, Report
 
 from host import build, ports
@@ -32,6 +32,9 @@ from host.settings import FORWARDED_PORTS
 BOX = "stack-test"
 API, BOT, SSH = 8000, 5001, 22
 OFFSETS = range(10_000, 50_000, 10_000)
+
+# A connection that Ansible shared notices after a while that its machine is gone.
+GONE_SECONDS = 90.0
 
 STOP = "systemctl stop transactions-api.service"
 FREEZE = "systemctl kill --signal=SIGSTOP transactions-api.service"
@@ -131,9 +134,9 @@ def provision(machine: Machine, on_line: OnLine) -> list[str]:
 def destroy(machine: Machine) -> list[str]:
     """Runs `vagrant destroy`, after which nothing of the machine may be found."""
     machine.vagrant("destroy", "--force", step="destroy")
-    left = machine.leftovers()
-    if left:
-        raise StepError("vagrant destroy has left " + ", ".join(left))
+    machine.forget_connection()
+    if not wait_until(lambda: not machine.leftovers(), GONE_SECONDS):
+        raise StepError("vagrant destroy has left " + ", ".join(machine.leftovers()))
     return ["no process, disk, definition or port is left"]
 
 

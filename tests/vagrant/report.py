@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from host.report import Progress
+from host.run import User
 from host.settings import REPOSITORY
 
 HEAD = """\
@@ -28,7 +29,6 @@ around it, so the durations tell what happened and in which order, not how fast 
 ```
 """
 
-# What an emulated machine needs minutes for should not look dead.
 OnLine = Callable[[str], None]
 
 
@@ -72,6 +72,8 @@ class Report:
             lines="\n".join(self._lines),
         )
         document.write_text(text, encoding="utf-8")
+        caller = User.calling()
+        os.chown(document, caller.uid, caller.gid)
 
 
 def _output(*command: str) -> str:

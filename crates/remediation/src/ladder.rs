@@ -60,9 +60,14 @@ fn step(case: &Case<'_>, rung: &Rung, strain: Strain) -> Result<Move, Reason> {
         RungAction::Start => Action::Start,
         RungAction::Stop => Action::Stop,
         RungAction::Kill { signal } => Action::Kill { signal: *signal },
-        RungAction::ResetFailedStart => Action::ResetFailedStart {
-            also_reset: case.rule.also_reset.clone(),
-        },
+        RungAction::ResetFailedStart => {
+            let listed = case.rule.also_reset.iter().cloned();
+            let also_reset = listed.filter(|unit| !case.policy.protects(unit)).collect();
+            Action::ResetFailedStart { also_reset }
+        }
+        RungAction::Runbook { unit } if case.policy.protects(unit) => {
+            return Err(Reason::ProtectedUnit);
+        }
         RungAction::Runbook { unit } => Action::Runbook {
             runbook: unit.clone(),
         },
@@ -160,6 +165,7 @@ fn instance_to_add(case: &Case<'_>, max: u32) -> Option<UnitName> {
     }
     (1..=max)
         .filter_map(|number| instance(pattern, number))
+        .filter(|unit| !case.policy.protects(unit))
         .find(|unit| {
             case.instances()
                 .filter(|facts| facts.unit == *unit)
@@ -169,15 +175,15 @@ fn instance_to_add(case: &Case<'_>, max: u32) -> Option<UnitName> {
 
 /// The highest-numbered instance that runs, while more than `min` do.
 fn instance_to_remove(case: &Case<'_>, min: u32) -> Option<UnitName> {
-    let running = case.instances().filter(|facts| is_up(facts));
-    let mut numbered: Vec<(u32, &UnitName)> = running
-        .filter_map(|facts| Some((facts.unit.instance()?.parse().ok()?, &facts.unit)))
-        .collect();
-    numbered.sort();
-    if numbered.len() <= min as usize {
+    let running: Vec<&UnitFacts> = case.instances().filter(|facts| is_up(facts)).collect();
+    if running.len() <= min as usize {
         return None;
     }
-    numbered.pop().map(|(_, unit)| unit.clone())
+    let units = running.into_iter().map(|facts| &facts.unit);
+    let numbered = units
+        .filter(|unit| !case.policy.protects(unit))
+        .filter_map(|unit| Some((unit.instance()?.parse::<u32>().ok()?, unit)));
+    numbered.max().map(|(_, unit)| unit.clone())
 }
 
 fn scaled_template<'a>(case: &'a Case<'_>) -> Option<&'a UnitPattern> {
@@ -364,6 +370,25 @@ mod tests {
             );
         }
         assert_eq!(template(rung, &[Active]).reason(), Reason::AtMinInstances);
+    }
+
+    #[test]
+    fn scaling_passes_over_instances_that_the_host_protects() {
+        let host = r#"protected = ["worker@2.service"]"#;
+        let up = template(r#"{ action = "scale-up", max = 3 }"#, &[Active, Inactive]);
+        let told = up.host(host).decide().to_string();
+        assert_eq!(told, "act (scale-up worker@3.service)");
+        let down = template(r#"{ action = "scale-down", min = 0 }"#, &[Active, Active]);
+        let told = down.host(host).decide().to_string();
+        assert_eq!(told, "act (scale-down worker@1.service)");
+    }
+
+    #[test]
+    fn a_runbook_that_the_host_protects_is_not_run() {
+        let scene = Scene::new(Failed)
+            .host(r#"protected = ["mend.service"]"#)
+            .rule(r#"ladder = [{ action = "runbook", unit = "mend.service" }]"#);
+        assert_eq!(scene.decide(), Decision::Escalate(Reason::ProtectedUnit));
     }
 
     #[test]

@@ -3,16 +3,13 @@
 use units::LoadState;
 
 use super::Guard;
-use crate::{Decision, Reason, Target, is_protected};
+use crate::{Decision, Reason, Target};
 
 pub(crate) const PROTECTED_UNIT: Guard = Guard {
     claim: "the unit is not protected",
     objection: |case| {
         let protected = match &case.target {
-            Target::Unit(unit) => {
-                let extra = &case.policy.host().protected;
-                is_protected(unit) || extra.iter().any(|pattern| pattern.matches(unit))
-            }
+            Target::Unit(unit) => case.policy.protects(unit),
             Target::Template(pattern) => case.policy.host().protected.contains(pattern),
         };
         protected.then_some(Decision::Deny(Reason::ProtectedUnit))

@@ -22,6 +22,7 @@ pub use matcher::{Matcher, MatcherError, Matchers};
 pub use name::{RuleName, RuleNameError};
 
 use crate::action::Signal;
+use crate::is_protected;
 use crate::situation::Percent;
 
 /// A valid policy.
@@ -72,6 +73,12 @@ impl Policy {
     /// Whether some rule's list names this unit: it is watched, and counts for the storm's share.
     pub fn watches(&self, unit: &UnitName) -> bool {
         self.rules.iter().any(|rule| rule.allows(unit))
+    }
+
+    /// Whether no rule may touch this unit, whatever it says: neither on any host nor on this one.
+    pub fn protects(&self, unit: &UnitName) -> bool {
+        let mut on_this_host = self.host.protected.iter();
+        is_protected(unit) || on_this_host.any(|pattern| pattern.matches(unit))
     }
 
     /// Whether `failed` of this unit, as systemd reports it, is a trigger.

@@ -152,7 +152,7 @@ fn policies() -> impl Strategy<Value = String> {
         [
             format!(
                 "[host]\nbudget = {}\nunit_budget = {}\nmax_in_flight = {in_flight}\n\
-                 storm = {{ share = \"{share}%\", min_units = 3 }}\nprotected = [\"kept.service\"]\n",
+                 storm = {{ share = \"{share}%\", min_units = 3 }}\nprotected = [\"kept.service\", \"worker@3.service\"]\n",
                 budget(host),
                 budget(unit)
             ),

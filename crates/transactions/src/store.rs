@@ -6,20 +6,22 @@
 
 mod error;
 mod location;
+mod postgresql;
 mod request;
 mod sqlite;
 
 use std::time::Duration;
 
 pub use error::{OpenError, StoreError};
-pub use location::{StoreLocation, StoreLocationError};
+pub use location::{PostgresqlLocation, StoreLocation, StoreLocationError};
+pub use postgresql::PostgresqlStore;
 pub use request::{
     Claim, ClaimRequest, ClaimTicket, CommitReport, Counts, Insertion, Page, PageRequest,
     SettleResult, Settlement, StoreHooks,
 };
+pub use sqlite::SqliteStore;
 
 use crate::{NewTransaction, Transaction, TransactionId};
-use sqlite::SqliteStore;
 
 /// The longest a writer waits for another process's write transaction before it gives up. Above
 /// any commit on a healthy disk, below a client's patience.
@@ -33,6 +35,8 @@ pub const LEASE_MAX: Duration = Duration::from_secs(600);
 pub enum Store {
     /// One file, used by every process of this host.
     Sqlite(SqliteStore),
+    /// A database server, used by every host of a fleet.
+    Postgresql(PostgresqlStore),
 }
 
 impl Store {
@@ -46,6 +50,10 @@ impl Store {
             StoreLocation::Sqlite(path) => {
                 Ok(Self::Sqlite(SqliteStore::open(path.clone(), hooks).await?))
             }
+            StoreLocation::Postgresql(location) => {
+                let place = location.config();
+                Ok(Self::Postgresql(PostgresqlStore::open(place, hooks).await?))
+            }
         }
     }
 
@@ -54,6 +62,7 @@ impl Store {
     pub async fn insert(&self, new: NewTransaction) -> Result<Insertion, StoreError> {
         match self {
             Self::Sqlite(store) => store.insert(new).await,
+            Self::Postgresql(store) => store.insert(new).await,
         }
     }
 
@@ -61,6 +70,7 @@ impl Store {
     pub async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>, StoreError> {
         match self {
             Self::Sqlite(store) => store.claim(request).await,
+            Self::Postgresql(store) => store.claim(request).await,
         }
     }
 
@@ -72,6 +82,7 @@ impl Store {
     ) -> Result<Vec<SettleResult>, StoreError> {
         match self {
             Self::Sqlite(store) => store.settle(settlements).await,
+            Self::Postgresql(store) => store.settle(settlements).await,
         }
     }
 
@@ -79,6 +90,7 @@ impl Store {
     pub async fn release(&self, tickets: Vec<ClaimTicket>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.release(tickets).await,
+            Self::Postgresql(store) => store.release(tickets).await,
         }
     }
 
@@ -86,6 +98,7 @@ impl Store {
     pub async fn beat(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.beat().await,
+            Self::Postgresql(store) => store.beat().await,
         }
     }
 
@@ -93,6 +106,7 @@ impl Store {
     pub async fn get(&self, id: TransactionId) -> Result<Option<Transaction>, StoreError> {
         match self {
             Self::Sqlite(store) => store.get(id).await,
+            Self::Postgresql(store) => store.get(id).await,
         }
     }
 
@@ -100,6 +114,7 @@ impl Store {
     pub async fn page(&self, request: PageRequest) -> Result<Page, StoreError> {
         match self {
             Self::Sqlite(store) => store.page(request).await,
+            Self::Postgresql(store) => store.page(request).await,
         }
     }
 
@@ -107,6 +122,7 @@ impl Store {
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         match self {
             Self::Sqlite(store) => store.counts().await,
+            Self::Postgresql(store) => store.counts().await,
         }
     }
 
@@ -115,6 +131,7 @@ impl Store {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close().await,
+            Self::Postgresql(store) => store.close().await,
         }
     }
 }

@@ -36,7 +36,15 @@ fn fixture() -> Arc<Fixture> {
     })
 }
 
-suite::cases!(fixture());
+macro_rules! each_a_test {
+    ($($case:ident),+ $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            suite::$case(fixture()).await;
+        })+
+    };
+}
+suite::cases!(each_a_test);
 
 fn raw(directory: &TempDir) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.path().join("transactions.db")).unwrap()

@@ -1,7 +1,5 @@
 //! What can go wrong while a store works, and while it is opened.
 
-use std::path::PathBuf;
-
 /// Why a store did not do what it was asked. Nothing was acknowledged; a write may still have
 /// happened where the reason is [`Unavailable`](Self::Unavailable).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,36 +47,38 @@ impl StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file is a database of something else.
-    #[error("{path} is a database of another application (application_id {found:#x})", path = path.display())]
+    #[error("{place} is a database of another application (application_id {found:#x})")]
     NotOurs {
-        /// The file.
-        path: PathBuf,
+        /// Which store.
+        place: String,
         /// What its header says.
         found: i32,
     },
     /// A later version of this program wrote it.
-    #[error("{path} has schema version {found}, this program knows up to {known}; install the newer one", path = path.display())]
+    #[error(
+        "{place} has schema version {found}, this program knows up to {known}; install the newer one"
+    )]
     TooNew {
-        /// The file.
-        path: PathBuf,
+        /// Which store.
+        place: String,
         /// The version found.
         found: usize,
         /// The latest version known.
         known: usize,
     },
     /// The integrity check found something.
-    #[error("{path} fails its integrity check ({finding}); restore a backup", path = path.display())]
+    #[error("{place} fails its integrity check ({finding}); restore a backup")]
     Failed {
-        /// The file.
-        path: PathBuf,
+        /// Which store.
+        place: String,
         /// The first finding.
         finding: String,
     },
-    /// The engine could not open it.
-    #[error("cannot open {path}", path = path.display())]
+    /// The engine could not open it, or does not answer.
+    #[error("cannot open {place}")]
     Store {
-        /// The file.
-        path: PathBuf,
+        /// Which store.
+        place: String,
         /// The engine's reason.
         source: StoreError,
     },

@@ -5,28 +5,57 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
+use tokio_postgres::Config;
 
-/// Where a store is, as the configuration names it: `sqlite:/absolute/path.db`.
+/// Where a store is, as the configuration names it: `sqlite:/absolute/path.db` or
+/// `postgresql://user@host/database`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum StoreLocation {
     /// An SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgresql(PostgresqlLocation),
+}
+
+/// A PostgreSQL database: a libpq URL without a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresqlLocation {
+    url: String,
+    config: Box<Config>,
+}
+
+impl PostgresqlLocation {
+    /// How to connect.
+    pub(super) fn config(&self) -> Config {
+        Config::clone(&self.config)
+    }
 }
 
 impl FromStr for StoreLocation {
     type Err = StoreLocationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let path = text
-            .strip_prefix("sqlite:")
-            .map(PathBuf::from)
-            .ok_or(StoreLocationError)?;
+        if text.starts_with("postgresql://") {
+            let config: Config = text.parse().map_err(|_| StoreLocationError::BadUrl)?;
+            if config.get_password().is_some() {
+                return Err(StoreLocationError::PasswordInUrl);
+            }
+            if config.get_hosts().is_empty() || config.get_dbname().is_none() {
+                return Err(StoreLocationError::BadUrl);
+            }
+            return Ok(Self::Postgresql(PostgresqlLocation {
+                url: text.to_owned(),
+                config: Box::new(config),
+            }));
+        }
+        let path = text.strip_prefix("sqlite:").map(PathBuf::from);
+        let path = path.ok_or(StoreLocationError::UnknownScheme)?;
         // A relative path would depend on the working directory of whoever started the daemon.
         if path.is_absolute() && path.file_name().is_some() {
             Ok(Self::Sqlite(path))
         } else {
-            Err(StoreLocationError)
+            Err(StoreLocationError::RelativePath)
         }
     }
 }
@@ -43,37 +72,57 @@ impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgresql(location) => f.write_str(&location.url),
         }
     }
 }
 
 /// The text names no store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("store must be \"sqlite:\" followed by an absolute path")]
-pub struct StoreLocationError;
+pub enum StoreLocationError {
+    /// Neither engine.
+    #[error("store must be \"sqlite:\" followed by an absolute path, or a postgresql:// URL")]
+    UnknownScheme,
+    /// `sqlite:x.db`
+    #[error("store must be \"sqlite:\" followed by an absolute path of a file")]
+    RelativePath,
+    /// Not a URL that can be connected to.
+    #[error("store must name host and database: postgresql://user@host/database")]
+    BadUrl,
+    /// A secret where everybody reads it.
+    #[error("store must not hold the password: pass it as the credential postgresql-password")]
+    PasswordInUrl,
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_absolute_path_after_the_scheme_is_a_location() {
-        let text = "sqlite:/var/lib/transactions/transactions.db";
-        let location: StoreLocation = text.parse().unwrap();
-        assert_eq!(location.to_string(), text);
-        for bad in [
-            "",
-            "sqlite:",
-            "sqlite:x.db",
-            "sqlite:/",
-            "/x.db",
-            "mysql://h/d",
+    fn both_engines_are_read_and_each_mistake_named() {
+        for good in [
+            "sqlite:/var/lib/transactions/transactions.db",
+            "postgresql://transactions@db.example/transactions",
+            "postgresql://transactions@%2Frun%2Fpostgresql/transactions",
         ] {
-            assert_eq!(
-                bad.parse::<StoreLocation>(),
-                Err(StoreLocationError),
-                "{bad:?}"
-            );
+            assert_eq!(good.parse::<StoreLocation>().unwrap().to_string(), good);
+        }
+        for (bad, error) in [
+            ("", StoreLocationError::UnknownScheme),
+            ("/x.db", StoreLocationError::UnknownScheme),
+            ("mysql://h/d", StoreLocationError::UnknownScheme),
+            ("sqlite:", StoreLocationError::RelativePath),
+            ("sqlite:x.db", StoreLocationError::RelativePath),
+            ("sqlite:/", StoreLocationError::RelativePath),
+            ("postgresql://", StoreLocationError::BadUrl),
+            ("postgresql://u@h", StoreLocationError::BadUrl),
+            ("postgresql://u@h:port/d", StoreLocationError::BadUrl),
+            (
+                "postgresql://u:secret@h/d",
+                StoreLocationError::PasswordInUrl,
+            ),
+        ] {
+            assert_eq!(bad.parse::<StoreLocation>(), Err(error), "{bad:?}");
         }
     }
 }

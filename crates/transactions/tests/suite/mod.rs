@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use transactions::store::{
-    Claim, ClaimRequest, Counts, Insertion, PageRequest, SettleResult, Settlement, Store, StoreError,
+    Claim, ClaimRequest, Counts, Insertion, PageRequest, SettleResult, Settlement, Store,
+    StoreError,
 };
 use transactions::{
     Amount, IdempotencyKey, NewTransaction, Outcome, Status, Transaction, TransactionId,
@@ -16,10 +17,10 @@ pub(crate) trait Engine {
     async fn open(&self) -> Store;
 }
 
-/// Declares each case as a test of its own on the engine that `$engine` makes.
+/// Hands every case to `$each!`.
 macro_rules! cases {
-    ($engine:expr) => {
-        $crate::suite::cases!($engine;
+    ($each:ident) => {
+        $each!(
             what_is_stored_is_read_back,
             what_was_acknowledged_is_there_after_reopening,
             a_repeated_key_finds_the_first_transaction,
@@ -34,12 +35,6 @@ macro_rules! cases {
             two_stores_on_one_place_share_everything,
             a_closed_store_says_so,
         );
-    };
-    ($engine:expr; $($case:ident),+ $(,)?) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            $crate::suite::$case($engine).await;
-        })+
     };
 }
 pub(crate) use cases;

@@ -32,7 +32,7 @@ const CHECK_STEPS: i32 = 10_000;
 /// Opens the file for writing, creates it where it is missing, and migrates it.
 pub(super) fn open_writer(path: &Path, turnstile: &Turnstile) -> Result<Connection, OpenError> {
     let failed = |source| OpenError::Store {
-        path: path.to_owned(),
+        place: path.display().to_string(),
         source,
     };
     let engine = |error: rusqlite::Error| failed(store_error(&error));
@@ -82,7 +82,7 @@ fn open(path: &Path, extra: OpenFlags) -> rusqlite::Result<Connection> {
 /// Looks for damage as far as [`CHECK_BUDGET`] allows.
 pub(super) fn quick_check(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |source| OpenError::Store {
-        path: path.to_owned(),
+        place: path.display().to_string(),
         source,
     };
     let start = Instant::now();
@@ -97,7 +97,7 @@ pub(super) fn quick_check(connection: &mut Connection, path: &Path) -> Result<()
     match finding {
         Ok(finding) if finding == "ok" => Ok(()),
         Ok(finding) => Err(OpenError::Failed {
-            path: path.to_owned(),
+            place: path.display().to_string(),
             finding,
         }),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {

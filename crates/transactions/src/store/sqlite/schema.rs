@@ -56,7 +56,7 @@ const MIGRATIONS: &[&str] = &["
 /// Brings the file to the current version, or refuses it.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let engine = |error| OpenError::Store {
-        path: path.to_owned(),
+        place: path.display().to_string(),
         source: store_error(&error),
     };
     let transaction = connection
@@ -69,14 +69,14 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Op
     let fresh = version == 0 && application_id == 0;
     if !fresh && application_id != APPLICATION_ID {
         return Err(OpenError::NotOurs {
-            path: path.to_owned(),
+            place: path.display().to_string(),
             found: application_id,
         });
     }
     if version > MIGRATIONS.len() {
         let known = MIGRATIONS.len();
         return Err(OpenError::TooNew {
-            path: path.to_owned(),
+            place: path.display().to_string(),
             found: version,
             known,
         });

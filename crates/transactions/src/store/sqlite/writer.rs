@@ -33,11 +33,11 @@ impl Writer {
     pub(super) async fn start(path: PathBuf, hooks: StoreHooks) -> Result<Self, OpenError> {
         let (queue, requests) = mpsc::channel(QUEUE_LIMIT);
         let (opened, opening) = oneshot::channel();
-        let unavailable = |path: PathBuf, reason: String| OpenError::Store {
-            path,
+        let place = path.display().to_string();
+        let unavailable = |reason: String| OpenError::Store {
+            place: place.clone(),
             source: StoreError::Unavailable(reason),
         };
-        let at = path.clone();
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || match WriterThread::open(path, hooks) {
@@ -48,10 +48,10 @@ impl Writer {
                 }
                 Err(error) => drop(opened.send(Err(error))),
             })
-            .map_err(|error| unavailable(at.clone(), format!("no thread: {error}")))?;
+            .map_err(|error| unavailable(format!("no thread: {error}")))?;
         opening
             .await
-            .map_err(|_| unavailable(at, "the writer thread died".to_owned()))??;
+            .map_err(|_| unavailable("the writer thread died".to_owned()))??;
         Ok(Self { queue })
     }
 
@@ -134,7 +134,7 @@ struct WriterThread {
 impl WriterThread {
     fn open(path: PathBuf, hooks: StoreHooks) -> Result<Self, OpenError> {
         let turnstile = Turnstile::open(&path).map_err(|source| OpenError::Store {
-            path: path.clone(),
+            place: path.display().to_string(),
             source,
         })?;
         let mut connection = open_writer(&path, &turnstile)?;

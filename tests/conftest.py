@@ -64,7 +64,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     given = request.config.getoption("--use-host")
     host = Host(given or f"{_PREFIX}{os.getpid()}-stack")
     try:
-        deploy_to(host)
+        if given is None:
+            deploy_to(host)
         yield Stack(host)
     except StepError as error:
         pytest.exit(failure(error, host), returncode=1)

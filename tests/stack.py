@@ -25,6 +25,8 @@ API_UNIT = "transactions-api.service"
 BOT_UNITS = ("alert-bot.service", "alert-bot.socket", "alert-bot-control.socket")
 
 HTTP_SECONDS = 5.0
+# A frozen process takes a connection and never answers; healthy ones need milliseconds.
+HEALTH_SECONDS = 0.5
 COMMAND_SECONDS = 120.0
 # From a repair to the last alert gone: the longest thing a test waits for.
 QUIET_SECONDS = 90.0
@@ -71,12 +73,13 @@ class Stack:
         *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        seconds: float = HTTP_SECONDS,
     ) -> Answer:
         """Sends one request from outside the host; POST when there is a body."""
         url = f"http://{FORWARD_ADDRESS}:{self._outer[port]}{path}"
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}))
         try:
-            with urllib.request.urlopen(request, timeout=HTTP_SECONDS) as response:
+            with urllib.request.urlopen(request, timeout=seconds) as response:
                 return Answer(response.status, response.read().decode())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read().decode())
@@ -84,7 +87,7 @@ class Stack:
             return Answer(0, "")
 
     def api_is_healthy(self) -> bool:
-        return self.request(API, "/health").status == 200
+        return self.request(API, "/health", seconds=HEALTH_SECONDS).status == 200
 
     def unit_state(self, unit: str) -> str:
         return self.run(f"systemctl is-active {shlex.quote(unit)}", check=False).strip()

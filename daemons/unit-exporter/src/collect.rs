@@ -170,11 +170,11 @@ impl Collector {
 
     /// Where a controller is absent, what the processes themselves show.
     fn processes(&mut self, deadline: Instant) -> Outcome {
-        let (tree, processes) = (&mut self.tree, &mut self.processes);
-        if let Err(error) = processes.begin() {
+        if let Err(error) = self.processes.begin() {
             return Outcome::failed(format!("procfs: {error}"));
         }
-        let outcome = tree.read_processes(
+        let processes = &self.processes;
+        self.tree.read_processes(
             deadline,
             |unit| unit.lacks(CgroupFile::MemoryCurrent) || unit.lacks(CgroupFile::PidsCurrent),
             |reading, list| {
@@ -183,9 +183,7 @@ impl Collector {
                 total.resident_bytes += usage.resident_bytes;
                 total.threads += usage.threads;
             },
-        );
-        processes.finish();
-        outcome
+        )
     }
 }
 

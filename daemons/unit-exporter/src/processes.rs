@@ -1,14 +1,13 @@
 //! The fallback where the kernel keeps no figures by unit: what the unit's processes show
 //! themselves, added up. Memory that processes share is counted once for each of them.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::kept_files::{Allowance, KeptFile, open_below};
+use crate::kept_files::open_below;
 
 /// Room for `/proc/PID/stat`: 52 numbers and a name of at most 64 bytes.
 const STAT_BYTES: usize = 1024;
@@ -26,21 +25,15 @@ pub struct Usage {
 pub struct Processes {
     proc: PathBuf,
     directory: Option<OwnedFd>,
-    kept: HashMap<u32, (u64, KeptFile)>,
-    allowance: Allowance,
-    round: u64,
     page_bytes: u64,
 }
 
 impl Processes {
     /// Over procfs at `proc`.
-    pub fn new(proc: &Path, allowance: Allowance) -> Self {
+    pub fn new(proc: &Path) -> Self {
         Self {
             proc: proc.to_path_buf(),
             directory: None,
-            kept: HashMap::new(),
-            allowance,
-            round: 0,
             page_bytes: page_bytes(),
         }
     }
@@ -50,49 +43,29 @@ impl Processes {
     /// # Errors
     /// procfs cannot be opened.
     pub fn begin(&mut self) -> io::Result<()> {
-        self.round += 1;
         if self.directory.is_none() {
             self.directory = Some(File::open(&self.proc)?.into());
         }
         Ok(())
     }
 
-    /// Ends a scrape: closes the files of processes that no unit had any more.
-    pub fn finish(&mut self) {
-        let round = self.round;
-        self.kept.retain(|_, (seen, _)| *seen == round);
-    }
-
     /// What the processes in the text of a `cgroup.procs` use. Those that have ended meanwhile use
     /// nothing.
-    pub fn usage(&mut self, procs: &str) -> Usage {
+    pub fn usage(&self, procs: &str) -> Usage {
         let mut total = Usage::default();
         let pids = procs.lines().filter_map(|line| line.parse::<u32>().ok());
-        for pid in pids {
-            if let Some((threads, pages)) = self.stat(pid) {
-                total.threads += threads;
-                total.resident_bytes += pages * self.page_bytes;
-            }
+        for (threads, pages) in pids.filter_map(|pid| self.stat(pid)) {
+            total.threads += threads;
+            total.resident_bytes += pages * self.page_bytes;
         }
         total
     }
 
     /// Threads and resident pages of a process.
-    fn stat(&mut self, pid: u32) -> Option<(u64, u64)> {
+    fn stat(&self, pid: u32) -> Option<(u64, u64)> {
         let mut buffer = [0; STAT_BYTES];
-        if let Some((seen, file)) = self.kept.get_mut(&pid) {
-            *seen = self.round;
-            if let Ok(length) = file.read_at(&mut buffer, 0) {
-                return parse(buffer.get(..length)?);
-            }
-            // The process that we knew has ended; this one has its number.
-            self.kept.remove(&pid);
-        }
         let file = open_below(self.directory.as_ref()?, &format!("{pid}/stat")).ok()?;
         let length = file.read_at(&mut buffer, 0).ok()?;
-        if let Some(kept) = self.allowance.keep(file) {
-            self.kept.insert(pid, (self.round, kept));
-        }
         parse(buffer.get(..length)?)
     }
 }
@@ -138,13 +111,9 @@ mod tests {
 
     #[test]
     fn this_process_uses_something() {
-        let mut processes = Processes::new(Path::new("/proc"), Allowance::new(8));
-        let own = std::process::id().to_string();
-        for _ in 0..2 {
-            processes.begin().unwrap();
-            let usage = processes.usage(&format!("{own}\n4294967295\n"));
-            assert!(usage.threads >= 1 && usage.resident_bytes > 0);
-            processes.finish();
-        }
+        let mut processes = Processes::new(Path::new("/proc"));
+        processes.begin().unwrap();
+        let usage = processes.usage(&format!("{}\n4294967295\n", std::process::id()));
+        assert!(usage.threads >= 1 && usage.resident_bytes > 0);
     }
 }

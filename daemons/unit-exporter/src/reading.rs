@@ -9,6 +9,8 @@ use crate::processes::Usage;
 #[allow(missing_docs)] // Named after the files that they come from.
 pub struct Reading {
     pub cpu: Option<Cpu>,
+    /// What the last scrape read there.
+    cpu_before: Option<Cpu>,
     pub memory_current: Option<u64>,
     pub memory_stat: Option<MemoryStat>,
     pub memory_events: Option<MemoryEvents>,
@@ -20,7 +22,8 @@ pub struct Reading {
     pub cpu_pressure: Option<Pressure>,
     pub memory_pressure: Option<Pressure>,
     pub io_pressure: Option<Pressure>,
-    /// What the unit's processes show themselves, where a controller is absent.
+    /// What the unit's processes show themselves, where a controller is absent. Stays from scrape
+    /// to scrape while the unit is idle.
     pub processes: Option<Usage>,
     pub limits: Limits,
 }
@@ -35,15 +38,23 @@ pub struct Limits {
 }
 
 impl Reading {
-    /// Empties everything but the limits, which are not read at each scrape.
+    /// Empties everything but what is not read at each scrape.
     pub fn begin(&mut self) {
         let mut io = std::mem::take(&mut self.io);
         io.clear();
         *self = Self {
             io,
+            cpu_before: self.cpu,
+            processes: self.processes,
             limits: self.limits,
             ..Self::default()
         };
+    }
+
+    /// Whether the unit's processes have not run since the last scrape. Then they are the same, and
+    /// have no more memory than before.
+    pub fn is_idle(&self) -> bool {
+        self.cpu.is_some() && self.cpu == self.cpu_before
     }
 
     /// Memory that cannot be had back without work: in use, minus the file cache that nobody has

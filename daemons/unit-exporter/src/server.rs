@@ -65,7 +65,7 @@ async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
     let open_limit = config.open_files.min(open_files_allowed());
     let allowance = Allowance::new(open_limit);
     let tree = Tree::new(&config.paths.cgroup, selection, allowance.clone());
-    let processes = Processes::new(&config.paths.proc, allowance.clone());
+    let processes = Processes::new(&config.paths.proc);
     let collector = Collector::new(tree, processes, config.collectors);
     let devices = Devices::new(config.paths.sys.clone());
     let own = OwnMetrics::try_new().context("the metrics could not be declared")?;

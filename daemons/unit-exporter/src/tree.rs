@@ -193,7 +193,8 @@ impl Tree {
     }
 
     /// Gives `take` the process lists of the units that `wanted` picks, with those of the groups
-    /// below them: a list does not include them, unlike every other file.
+    /// below them: a list does not include them, unlike every other file. A unit that was idle since
+    /// the last scrape keeps what was read of it then.
     pub fn read_processes(
         &mut self,
         deadline: Instant,
@@ -205,12 +206,16 @@ impl Tree {
         let Some(root) = &self.root_directory else {
             return outcome;
         };
-        let wanted = self.units.values_mut().filter(|unit| wanted(unit));
+        let wanted = self
+            .units
+            .values_mut()
+            .filter(|unit| unit.may_have_other_processes() && wanted(unit));
         for (count, unit) in wanted.enumerate() {
             if count % UNITS_PER_CLOCK_READ == 0 && Instant::now() >= deadline {
                 outcome.out_of_time = true;
                 break;
             }
+            unit.reading.processes = None;
             match unit.read(root, FILE, &self.allowance, &mut self.buffer) {
                 Ok(None) => {}
                 Ok(Some(length)) => {

@@ -140,6 +140,12 @@ impl UnitGroup {
         self.seldom_due || !file.is_limit()
     }
 
+    /// Whether its processes may be others than those of the last scrape, or use other memory. A
+    /// look now and then covers what can change without them: the kernel taking memory back.
+    pub(crate) fn may_have_other_processes(&self) -> bool {
+        self.seldom_due || !self.reading.is_idle()
+    }
+
     /// Begins a scrape, in the round in which the walk has found it.
     pub(crate) fn begin(&mut self, round: u64, now: Instant) {
         self.round = round;
@@ -208,14 +214,17 @@ impl UnitGroup {
 }
 
 /// Reads from the beginning to the end. The kernel hands out most of these files in one piece, and
-/// a second read to see the end would double the cost; it hands out lists a page at a time.
+/// a second read to see the end would double the cost. It hands out lists a page at a time, in lines
+/// that are short: what is far from a whole page was the last.
 pub(crate) fn read_whole(file: &File, is_list: bool, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    const HALF_A_PAGE: usize = 2048;
     let mut length = 0;
     loop {
         let read = file.read_at(&mut buffer[length..], length as u64)?;
         length += read;
         let is_full = length == buffer.len();
-        if read == 0 || (!is_list && !is_full) {
+        let may_go_on = is_full || (is_list && read >= HALF_A_PAGE);
+        if read == 0 || !may_go_on {
             return Ok(length);
         }
         if is_full {

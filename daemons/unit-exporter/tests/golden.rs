@@ -171,6 +171,21 @@ async fn a_missing_tree_is_reported_and_no_more() {
 }
 
 #[tokio::test]
+async fn processes_are_looked_at_again_once_their_unit_has_run() {
+    let host = Host::new(Kernel::unpack());
+    let tasks = "systemd_unit_tasks_current{unit=\"getty@tty1.service\"}";
+    let group = "cgroup/system.slice/system-getty.slice/getty@tty1.service";
+    assert_eq!(value(&host.scrape(), tasks), Some(1.0));
+    // What cannot have run cannot have more processes.
+    host.kernel
+        .write(&format!("{group}/cgroup.procs"), "301\n102\n");
+    assert_eq!(value(&host.scrape(), tasks), Some(1.0));
+    let ran = "user_usec 5\nsystem_usec 5\n";
+    host.kernel.write(&format!("{group}/cpu.stat"), ran);
+    assert_eq!(value(&host.scrape(), tasks), Some(5.0));
+}
+
+#[tokio::test]
 async fn collectors_can_be_switched_off() {
     let off = "[collectors]\ncpu = false\nmemory = false\nio = false\npids = false\n\
                pressure = false\nprocesses = false\n";

@@ -105,7 +105,7 @@ impl Host {
         let view = follow::start(systemd, Arc::clone(&selection), Heartbeat::start());
         let allowance = Allowance::new(config.open_files);
         let tree = Tree::new(&config.paths.cgroup, selection, allowance.clone());
-        let processes = Processes::new(&config.paths.proc, allowance.clone());
+        let processes = Processes::new(&config.paths.proc);
         let collector = Collector::new(tree, processes, config.collectors);
         let devices = Devices::new(config.paths.sys.clone());
         let own = OwnMetrics::try_new().unwrap();

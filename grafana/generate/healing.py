@@ -210,12 +210,13 @@ def judgement(d: dashboard.Dashboard) -> None:
                 "none",
                 "Nothing that the policy watches was restarted.",
                 query(
-                    f"sum by (unit, cause) (increase(alert_bot_unit_restarts_total{{{HOST}}}[$__rate_interval])) > 0",
-                    "{{unit}} {{cause}}",
+                    f"sum by (unit, cause) (healing:restarts:increase1m{{{HOST}}}) > 0", "{{unit}} {{cause}}"
                 ),
                 span=24,
             )
-        ).description("auto is systemd by itself, manual a person.")
+        )
+        .interval("1m")
+        .description("Per minute. auto is systemd by itself, manual a person.")
     )
 
 

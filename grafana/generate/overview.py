@@ -101,7 +101,7 @@ def build(runbooks: str) -> dashboard.Dashboard:
     )
     column(healed, "Unit", links=[jump("Unit", UNIT).build()])
     column(healed, "Times", decimals=0, custom_width=80)
-    column(healed, "Action", custom_width=100)
+    column(healed, "Action", custom_width=150)
     column(
         healed,
         "Outcome",

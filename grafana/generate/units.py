@@ -293,17 +293,11 @@ def one_unit(d: dashboard.Dashboard) -> None:
                 "Restarts, by who restarted it",
                 "none",
                 "Nobody restarted it.",
-                query(
-                    f"sum by (cause) (increase(alert_bot_unit_restarts_total{{{ONE}}}[$__rate_interval])) > 0",
-                    "{{cause}}",
-                ),
-                query(
-                    f"sum(increase(systemd_service_restart_total{{{ONE}}}[$__rate_interval])) > 0",
-                    "systemd, by its own count",
-                    "B",
-                ),
+                query(f"sum by (cause) (healing:restarts:increase1m{{{ONE}}}) > 0", "{{cause}}"),
             )
         )
+        .interval("1m")
+        .description("Per minute, for units that the bot's policy watches. auto is systemd by itself.")
     )
     d.with_panel(
         graph(

@@ -80,6 +80,8 @@ pub(crate) struct Incident {
     pub(crate) held_for: Option<(Reason, u32)>,
     /// When the bot learned of it; `None` where that was before a restart.
     pub(crate) learned: Option<Instant>,
+    /// The kernel's `memory.events` of the unit, as last looked at.
+    pub(crate) memory_events: BTreeMap<String, u64>,
     /// Only a repeat of an alert that was settled before: not worth a row unless it comes to more.
     pub(crate) is_repeat: bool,
 }

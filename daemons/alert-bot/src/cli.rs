@@ -32,6 +32,8 @@ enum Command {
     PolkitRules(ConfigFile),
     /// Make past decisions again under the policy in the files, and show what would differ.
     Simulate(policy::Simulate),
+    /// Run unit tests of the policy.
+    Test(policy::Test),
     /// List incidents, newest first.
     Incidents(past::Incidents),
     /// Tell the story of one incident.
@@ -68,6 +70,7 @@ impl Cli {
             Command::Validate(question) => question.run(),
             Command::PolkitRules(file) => policy::print_polkit_rules(&file),
             Command::Simulate(question) => question.run(),
+            Command::Test(question) => question.run(),
             Command::Incidents(question) => question.run(),
             Command::Incident(question) => question.run(),
             Command::Status(file) => orders::status(&file),

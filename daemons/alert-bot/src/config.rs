@@ -244,6 +244,36 @@ ledger = "sqlite:/var/lib/alert-bot/ledger.db"
     }
 
     #[test]
+    fn the_shipped_comments_are_the_defaults() {
+        let shipped = include_str!("../alert-bot.toml");
+        let all: String = shipped
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(key) if key.starts_with('[') || key.contains(" = ") => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let (shown, default) = (parse(&all).unwrap(), parse(shipped).unwrap());
+        assert!(
+            shown.watchdog.ping_url.is_some(),
+            "an example, by default there is none"
+        );
+        assert_eq!(shown.watchdog.timeout, default.watchdog.timeout);
+        assert_eq!(shown.watchdog.alertname, default.watchdog.alertname);
+        assert_eq!(shown.keep, default.keep);
+        assert_eq!(shown.operators, default.operators);
+        let limits = |config: &Config| {
+            let limits = config.limits;
+            (
+                limits.max_connections,
+                limits.max_body_bytes,
+                limits.read_timeout_seconds,
+            )
+        };
+        assert_eq!(limits(&shown), limits(&default));
+    }
+
+    #[test]
     fn each_mistake_names_line_and_key() {
         assert!(parse(GOOD).is_ok());
         for (text, start) in [

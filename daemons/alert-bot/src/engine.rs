@@ -41,6 +41,7 @@ use crate::control::Command;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, UnitControl};
+use crate::pressure::Cgroups;
 use crate::restarts::Restarts;
 use crate::situation::Findings;
 use crate::tell::Teller;
@@ -63,6 +64,7 @@ pub(crate) struct Outside {
     pub(crate) prober: Arc<dyn Prober>,
     pub(crate) sink: Arc<dyn AlertSink>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cgroups: Arc<Cgroups>,
 }
 
 /// What the loop reacts to.
@@ -246,7 +248,7 @@ impl<L: Ledger> Engine<L> {
             probe_healthy: findings.probe_healthy,
             alert_now: findings.alert_now,
             pause: target.ok().and_then(|target| self.pause_of(&target, now)),
-            pressure: findings.pressure,
+            pressure: findings.cgroup.pressure,
             watched: self.watched_health(),
             truncated: false,
         }

@@ -3,6 +3,7 @@
 //! Alertmanager → **intake** → ledger, then a ring of the engine's bell
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon_kit::http::{Limits, read_body};
 use daemon_kit::reply::{self, Reply};
@@ -12,13 +13,18 @@ use ledger::Accepted;
 use remediation::{Alert, AlertStatus};
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::config::WatchdogConfig;
 use crate::engine::{Event, Wires};
 use crate::metrics::Metrics;
+use crate::outbound;
 use crate::ports::{Clock, Ledger};
 use crate::webhook::Webhook;
 
 /// Alertmanager tries again by itself; this only says that it makes sense to.
 const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// Well below the minute after which the next heartbeat arrives.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The tokens that are accepted: the current one, and while a new one spreads, the previous one.
 pub(crate) struct Tokens(Vec<Vec<u8>>);
@@ -54,7 +60,7 @@ impl Tokens {
 pub(crate) struct Intake<L> {
     pub(crate) tokens: Tokens,
     pub(crate) limits: Limits,
-    pub(crate) watchdog_alertname: String,
+    pub(crate) watchdog: WatchdogConfig,
     pub(crate) ledger: L,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wires: Wires,
@@ -85,7 +91,7 @@ impl<L: Ledger> Intake<L> {
         let (heartbeats, alerts): (Vec<Alert>, Vec<Alert>) = webhook
             .alerts
             .into_iter()
-            .partition(|alert| alert.name() == self.watchdog_alertname);
+            .partition(|alert| alert.name() == self.watchdog.alertname);
         if !alerts.is_empty() {
             self.keep(alerts, truncated).await?;
         }
@@ -94,8 +100,23 @@ impl<L: Ledger> Intake<L> {
             .any(|alert| alert.status == AlertStatus::Firing)
         {
             self.tell(Event::WatchdogArrived);
+            self.ping_dead_mans_switch();
         }
         Ok(reply::text(StatusCode::OK, "accepted\n"))
+    }
+
+    /// Somebody elsewhere learns that the chain is whole, and notices when this stops.
+    fn ping_dead_mans_switch(&self) {
+        let Some(url) = self.watchdog.ping_url.clone() else {
+            return;
+        };
+        tokio::spawn(async move {
+            match outbound::get(&url, PING_TIMEOUT).await {
+                Ok((status, _)) if status.is_success() => {}
+                Ok((status, _)) => tracing::warn!(%url, %status, "the dead-man's switch refused"),
+                Err(error) => tracing::warn!(%error, "the dead-man's switch was not reached"),
+            }
+        });
     }
 
     /// Puts alerts on the disk and tells the engine.
@@ -104,6 +125,14 @@ impl<L: Ledger> Intake<L> {
     /// The answer to give where they cannot be stored.
     pub(crate) async fn keep(&self, alerts: Vec<Alert>, truncated: bool) -> Result<(), Reply> {
         let now = self.clock.now();
+        let accept = self.ledger.call(move |store| {
+            let accepted = store.accept(&alerts, truncated, now)?;
+            Ok((accepted, alerts))
+        });
+        let (accepted, alerts) = accept.await.map_err(|error| {
+            tracing::warn!(%error, "a webhook was not accepted; Alertmanager will send it again");
+            reply::unavailable("the alerts cannot be stored now", RETRY_AFTER_SECONDS)
+        })?;
         for alert in &alerts {
             let status = match alert.status {
                 AlertStatus::Firing => "firing",
@@ -114,14 +143,6 @@ impl<L: Ledger> Intake<L> {
                 .with_label_values(&[status])
                 .inc();
         }
-        let accept = self.ledger.call(move |store| {
-            let accepted = store.accept(&alerts, truncated, now)?;
-            Ok((accepted, alerts))
-        });
-        let (accepted, alerts) = accept.await.map_err(|error| {
-            tracing::warn!(%error, "a webhook was not accepted; Alertmanager will send it again");
-            reply::unavailable("the alerts cannot be stored now", RETRY_AFTER_SECONDS)
-        })?;
         let repeats = accepted.iter().zip(alerts);
         let repeats: Vec<Alert> = repeats
             .filter(|(accepted, _)| matches!(accepted, Accepted::Repeated(_)))

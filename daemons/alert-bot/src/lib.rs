@@ -24,6 +24,7 @@ mod intake;
 mod metrics;
 mod outbound;
 mod ports;
+mod pressure;
 mod record;
 mod restarts;
 mod serve;

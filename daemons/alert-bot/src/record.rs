@@ -206,3 +206,23 @@ pub(crate) fn watchdog_lost(age: std::time::Duration) {
         "the alert that always fires has not arrived for {age:.0?}: the chain from Prometheus to the bot is broken"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_message_has_its_text_in_the_catalog_and_every_text_its_message() {
+        let catalog = include_str!("../../../systemd-units/catalog/alert-bot.catalog");
+        let texts: BTreeSet<&str> = catalog
+            .lines()
+            .filter_map(|line| line.strip_prefix("-- "))
+            .collect();
+        let messages: BTreeSet<&str> = include_str!("record.rs")
+            .lines()
+            .filter(|line| line.trim_start().starts_with("pub(super) const "))
+            .filter_map(|line| line.split('"').nth(1))
+            .collect();
+        assert_eq!(messages, texts);
+    }
+}

@@ -17,6 +17,7 @@ use crate::control::{self, Operators};
 use crate::engine::{Engine, Outside, Parts, Settings};
 use crate::intake::{Intake, Tokens};
 use crate::metrics::Metrics;
+use crate::pressure::Cgroups;
 use crate::tell::Teller;
 use crate::web;
 use crate::wiring::{Alertmanagers, NetworkProber, SystemClock, listen_to_systemd};
@@ -52,6 +53,7 @@ async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> an
         prober: Arc::new(NetworkProber),
         sink: Arc::new(Alertmanagers(config.alertmanagers.clone())),
         clock: Arc::new(SystemClock),
+        cgroups: Arc::new(Cgroups::at("/sys/fs/cgroup")),
     };
     let (teller, telling) = Teller::new(
         config.host.clone(),
@@ -84,7 +86,7 @@ async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> an
     let intake = Arc::new(Intake {
         tokens,
         limits: config.limits.into(),
-        watchdog_alertname: config.watchdog.alertname.clone(),
+        watchdog: config.watchdog.clone(),
         ledger,
         clock,
         wires: wires.clone(),

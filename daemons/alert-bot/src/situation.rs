@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use futures_util::future::{OptionFuture, join_all, join3};
-use remediation::{AlertNow, Pressure, Probe, Target, Trigger};
+use remediation::{AlertNow, Probe, Target, Trigger};
 use units::{UnitFacts, UnitName};
 
 use crate::engine::Outside;
 use crate::ports::{Prober, UnitControl};
+use crate::pressure::Reading;
 
 /// How long a probe may take before the unit counts as not answering. A healthy one answers in
 /// milliseconds; a frozen one costs this much before every repair.
@@ -38,7 +39,7 @@ pub(crate) struct Findings {
     pub(crate) siblings: Vec<UnitFacts>,
     pub(crate) probe_healthy: Option<bool>,
     pub(crate) alert_now: AlertNow,
-    pub(crate) pressure: Pressure,
+    pub(crate) cgroup: Reading,
 }
 
 /// Looks at everything that the question names, in parallel.
@@ -59,7 +60,7 @@ pub(crate) async fn look(outside: &Outside, question: &Question) -> Findings {
         siblings: siblings.into_iter().flatten().collect(),
         probe_healthy,
         alert_now: alert_now.unwrap_or_default(),
-        pressure: Pressure::default(),
+        cgroup: outside.cgroups.read(question.target.unit()),
     }
 }
 

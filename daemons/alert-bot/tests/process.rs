@@ -95,7 +95,8 @@ fn an_acknowledged_alert_survives_sigkill_and_is_decided_once() {
     let bot = Bot::start();
     let held = alert("Down", "api.service", 1);
     assert_eq!(
-        bot.post(Some("token"), &webhook(&[held.clone()])).status,
+        bot.post(Some("token"), &webhook(std::slice::from_ref(&held)))
+            .status,
         200
     );
     let mut bot = bot;
@@ -199,7 +200,7 @@ fn a_bad_configuration_is_64_before_any_port_opens() {
         ("ledger", 5, "ledger = \"postgres:x\"", ":5: ledger"),
     ] {
         let setup = Setup::new();
-        setup.replace_line(key, line, value);
+        setup.replace_line(line, value);
         let (code, said) = setup.serve_to_its_end();
         assert_eq!(code, Some(64), "{key}: {said}");
         assert!(

@@ -1,24 +1,34 @@
 //! Questions about the policy in the files, before it is in force.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use remediation::{Difference, Policy, Recorded};
+use remediation::{Difference, Policy, Recorded, TestResult};
 
 use super::past::open_ledger;
 use super::{ConfigFile, ago, parse_duration, print};
-use crate::config::Config;
+use crate::config::{Config, policy_error};
 
 /// `alert-bot validate`
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
     #[command(flatten)]
     file: ConfigFile,
-    /// Also compare this deployed polkit rule with the one that the policy needs.
-    #[arg(long)]
-    polkit_rules: Option<PathBuf>,
+    /// The deployed polkit rule, compared with the one that the policy needs where it is there.
+    #[arg(long, default_value = "/etc/polkit-1/rules.d/50-alert-bot.rules")]
+    polkit_rules: PathBuf,
+}
+
+/// `alert-bot test`
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The file with the tests; see docs/policy.md.
+    tests: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 /// `alert-bot simulate`
@@ -41,22 +51,67 @@ impl Validate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let config = Config::load(&self.file.config)?;
         let policy = config.load_policy()?;
-        for doubt in policy.doubts(None) {
+        for doubt in policy.doubts(unit_files().as_ref()) {
             print(&format!("warning: {doubt}\n"))?;
         }
-        if let Some(path) = &self.polkit_rules {
-            let deployed = std::fs::read_to_string(path)
-                .with_context(|| format!("{}: cannot be read", path.display()))?;
-            if deployed != remediation::polkit_rules(&policy) {
-                let path = path.display();
-                print(&format!(
-                    "warning: {path}: is not what the policy needs; write it anew with: \
-                     alert-bot polkit-rules > {path}\n"
-                ))?;
-            }
+        // Before the first deployment, and for those who may not read it, there is none.
+        let deployed = std::fs::read_to_string(&self.polkit_rules).ok();
+        if deployed.is_some_and(|rules| rules != remediation::polkit_rules(&policy)) {
+            let path = self.polkit_rules.display();
+            print(&format!(
+                "warning: {path}: is not what the policy needs; write it anew with: \
+                 alert-bot polkit-rules > {path}\n"
+            ))?;
         }
         let (file, rules) = (self.file.config.display(), policy.rules().len());
         print(&format!("valid: {file} with {rules} rules\n"))
+    }
+}
+
+/// Where systemd looks for unit files (`systemd.unit(5)`); generated ones are left out.
+const UNIT_DIRECTORIES: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+];
+
+/// The unit files of this host; `None` where it has none at all, as on a build machine.
+fn unit_files() -> Option<BTreeSet<String>> {
+    let directories = UNIT_DIRECTORIES
+        .iter()
+        .filter_map(|path| std::fs::read_dir(path).ok());
+    let files: BTreeSet<String> = directories
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    (!files.is_empty()).then_some(files)
+}
+
+impl Test {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let policy = Config::load(&self.file.config)?.load_policy()?;
+        let path = self.tests.display();
+        let text = std::fs::read_to_string(&self.tests)
+            .with_context(|| format!("{path}: cannot be read"))?;
+        let results = remediation::run_tests(&policy, &self.tests, &text)
+            .map_err(|errors| policy_error(&errors))?;
+        let failed: Vec<&TestResult> = results.iter().filter(|r| !r.failures.is_empty()).collect();
+        for result in &failed {
+            print(&format!("{}: {}\n", result.place, result.name))?;
+            for failure in &result.failures {
+                print(&format!("    {failure}\n"))?;
+            }
+        }
+        print(&format!(
+            "{} tests, {} failed\n",
+            results.len(),
+            failed.len()
+        ))?;
+        if !failed.is_empty() {
+            bail!("the policy does not do what {path} expects");
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
 //! From alerts and systemd's signals to incidents.
 
+use std::collections::BTreeMap;
+
 use ledger::{AlertId, Disposition, IncidentChange, LedgerError, Step, StoredAlert};
-use remediation::{Alert, AlertStatus, Decision, IncidentView, Target, Trigger};
+use remediation::{Alert, AlertStatus, Decision, IncidentView, Reason, Target, Trigger};
 use tokio::time::Instant;
 use units::{ActiveState, UnitName};
 use uuid::Uuid;
@@ -130,7 +132,10 @@ impl<L: Ledger> Engine<L> {
             target: unit.as_ref().map(ToString::to_string).unwrap_or_default(),
             rule: rule.clone().unwrap_or_default(),
         };
-        record::refused(&subject, decision.reason());
+        // The end of an alert is no refusal of anything.
+        if decision.reason() != Reason::AlertResolved {
+            record::refused(&subject, decision.reason());
+        }
         let disposition = match decision {
             Decision::Deny(_) => Disposition::Refused,
             _ => Disposition::Suppressed,
@@ -295,6 +300,7 @@ impl<L: Ledger> Engine<L> {
             recorded: false,
             held_for: None,
             learned: Some(origin.learned),
+            memory_events: BTreeMap::new(),
             is_repeat: origin.is_repeat,
         });
         self.start_look(id);

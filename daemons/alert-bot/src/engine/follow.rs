@@ -1,6 +1,7 @@
 //! From a decision to what follows from it. Whatever is decided is on the disk before anything is
 //! done about it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,6 +33,8 @@ struct Evidence<'a> {
     unit: &'a Option<units::UnitFacts>,
     probe_healthy: Option<bool>,
     pressure: remediation::Pressure,
+    /// The kernel's `memory.events` of the unit.
+    memory_events: &'a BTreeMap<String, u64>,
 }
 
 impl<L: Ledger> Engine<L> {
@@ -67,7 +70,7 @@ impl<L: Ledger> Engine<L> {
     async fn act(&mut self, id: Uuid, situation: Situation, plan: Plan) -> Result<(), LedgerError> {
         let at = situation.now;
         let change = IncidentChange::Open {
-            evidence: evidence(&situation),
+            evidence: self.evidence(id, &situation),
         };
         let decision = Decision::Act(plan.clone());
         let step = self.step(id, situation, decision, change, Some(Disposition::Acted));
@@ -122,7 +125,7 @@ impl<L: Ledger> Engine<L> {
         let wait = wait_until(situation.now, retry_at, in_a_row);
         if is_news {
             let change = IncidentChange::Open {
-                evidence: evidence(&situation),
+                evidence: self.evidence(id, &situation),
             };
             let decision = Decision::Hold { reason, retry_at };
             self.metrics.decided(&decision);
@@ -156,7 +159,7 @@ impl<L: Ledger> Engine<L> {
         let wait = wait_until(situation.now, expires_at, 0);
         if situation.incident.approval.as_ref() != Some(&question) {
             let change = IncidentChange::Open {
-                evidence: evidence(&situation),
+                evidence: self.evidence(id, &situation),
             };
             let action = plan.action.to_string();
             let decision = Decision::AwaitApproval {
@@ -193,7 +196,7 @@ impl<L: Ledger> Engine<L> {
     ) -> Result<(), LedgerError> {
         let at = situation.now;
         let change = IncidentChange::Escalate {
-            evidence: evidence(&situation),
+            evidence: self.evidence(id, &situation),
         };
         let decision = Decision::Escalate(reason);
         let step = self.step(
@@ -258,6 +261,17 @@ impl<L: Ledger> Engine<L> {
         }
         self.drop_incident(id);
         Ok(())
+    }
+
+    fn evidence(&self, id: Uuid, situation: &Situation) -> Option<String> {
+        let incident = self.book.get(id)?;
+        let evidence = Evidence {
+            unit: &situation.unit,
+            probe_healthy: situation.probe_healthy,
+            pressure: situation.pressure,
+            memory_events: &incident.memory_events,
+        };
+        serde_json::to_string(&evidence).ok()
     }
 
     fn step(
@@ -342,15 +356,6 @@ pub(super) fn about(incident: &Incident, summary: String) -> About {
         rule: incident.rule.clone(),
         summary,
     }
-}
-
-fn evidence(situation: &Situation) -> Option<String> {
-    let evidence = Evidence {
-        unit: &situation.unit,
-        probe_healthy: situation.probe_healthy,
-        pressure: situation.pressure,
-    };
-    serde_json::to_string(&evidence).ok()
 }
 
 /// How an incident ended that a decision not to act closed.

@@ -79,10 +79,20 @@ impl<L: Ledger> Engine<L> {
     }
 
     pub(super) async fn looked(&mut self, id: Uuid, findings: Findings) {
-        let Some(incident) = self.book.get(id) else {
+        let Some(incident) = self.book.get_mut(id) else {
             return;
         };
         let Stage::Looking { again } = incident.stage else {
+            return;
+        };
+        let is_moot = incident.is_repeat && !is_visibly_unwell(&incident.target, &findings);
+        if is_moot {
+            return self.drop_incident(id);
+        }
+        incident
+            .memory_events
+            .clone_from(&findings.cgroup.memory_events);
+        let Some(incident) = self.book.get(id) else {
             return;
         };
         let situation = self.situation(incident, findings);
@@ -104,6 +114,19 @@ impl<L: Ledger> Engine<L> {
         let open: Vec<Uuid> = self.book.iter().map(|incident| incident.view.id).collect();
         for id in open {
             self.look_again(id);
+        }
+    }
+}
+
+/// A repeat of an alert says nothing new by itself: it may be the same webhook once more, its
+/// answer lost on the way. Only a unit that is seen to be unwell, or a template that is scaled
+/// step by step for as long as the alert lasts, makes it worth more than a look.
+fn is_visibly_unwell(target: &Target, findings: &Findings) -> bool {
+    match (target, &findings.unit) {
+        (Target::Template(_), _) => true,
+        (Target::Unit(_), None) => false,
+        (Target::Unit(_), Some(unit)) => {
+            !unit.is_settled_active() || findings.probe_healthy == Some(false)
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Coming back: the ledger says what was begun, a fresh look says what came of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ledger::{LedgerError, OpenIncident};
-use remediation::{Target, Trigger};
+use remediation::{Reason, Target, Trigger};
 
 use super::Engine;
 use super::follow::{about, as_gauge};
@@ -66,7 +67,6 @@ impl<L: Ledger> Engine<L> {
             tracing::warn!(incident_id = %id, "an open incident names no unit; it stays as it is");
             return;
         };
-        let escalated = stored.view.escalated;
         let stage = match &stored.in_flight {
             Some((attempt, plan)) => Stage::Acting {
                 attempt: *attempt,
@@ -92,14 +92,11 @@ impl<L: Ledger> Engine<L> {
             recorded: true,
             held_for: None,
             learned: None,
+            memory_events: BTreeMap::new(),
             is_repeat: false,
         };
-        if escalated {
-            let about = about(
-                &incident,
-                "a person was asked before the bot came back".into(),
-            );
-            self.teller.stand(Notice::Escalated, about);
+        if let Some((notice, summary)) = self.notice_of(&incident) {
+            self.teller.stand(notice, about(&incident, summary));
         }
         tracing::info!(incident_id = %id, target_unit = %incident.target, "an open incident is taken up again");
         self.book.insert(incident);
@@ -107,6 +104,25 @@ impl<L: Ledger> Engine<L> {
             Some((attempt, plan)) => self.start_verification(id, attempt, plan),
             None => self.start_look(id),
         }
+    }
+
+    /// What people were told about it, which ended with the bot.
+    fn notice_of(&self, incident: &Incident) -> Option<(Notice, String)> {
+        let id = incident.view.id;
+        if incident.view.escalated {
+            let mut told = self.history.escalations.iter();
+            let reason = told
+                .rfind(|past| past.incident == id)
+                .map(|past| past.reason);
+            let reason = reason.unwrap_or(Reason::Escalated);
+            return Some((Notice::of_escalation(reason), reason.describe().to_owned()));
+        }
+        let approval = incident.view.approval.as_ref()?;
+        let open = approval.answer.is_none() && approval.expires_at > self.now();
+        open.then(|| {
+            let summary = format!("{} waits for: alert-bot approve {id}", incident.target);
+            (Notice::AwaitingApproval, summary)
+        })
     }
 
     /// The policy may have changed since: the recorded unit is what the incident is about.

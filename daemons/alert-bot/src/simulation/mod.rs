@@ -29,10 +29,12 @@ use tokio_util::sync::CancellationToken;
 use units::{ActiveState, UnitName};
 
 use self::world::{Executed, Health, World};
+use crate::config::WatchdogConfig;
 use crate::engine::{Engine, Event, Outside, Parts, Settings, Wires};
 use crate::intake::{Intake, Tokens};
 use crate::metrics::Metrics;
 use crate::ports::{BusEvent, Clock};
+use crate::pressure::Cgroups;
 use crate::restarts::RunChange;
 use crate::tell::Teller;
 
@@ -117,6 +119,7 @@ impl Bot {
             prober: Arc::new(world.clone()),
             sink: Arc::new(world.clone()),
             clock: Arc::new(world.clone()),
+            cgroups: Arc::new(Cgroups::at("/nonexistent")),
         };
         let (teller, telling) =
             Teller::new("here".into(), outside.sink.clone(), outside.clock.clone());
@@ -138,7 +141,7 @@ impl Bot {
         let intake = Intake {
             tokens: Tokens::try_new(&["token".into()]).unwrap(),
             limits: Limits::default(),
-            watchdog_alertname: "Watchdog".into(),
+            watchdog: WatchdogConfig::default(),
             ledger: world.clone(),
             clock: Arc::new(world.clone()),
             wires: wires.clone(),

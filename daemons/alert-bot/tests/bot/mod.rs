@@ -1,5 +1,7 @@
 //! One running bot, with everything of its own in a directory that goes away with it.
 
+#![allow(dead_code)] // Each file of tests uses its part.
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -50,12 +52,14 @@ pub(crate) fn webhook(alerts: &[Value]) -> String {
 /// Files, before anything runs.
 pub(crate) struct Setup {
     directory: TempDir,
+    bus: String,
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
         let setup = Self {
             directory: tempfile::tempdir().unwrap(),
+            bus: "unix:path=/nonexistent/bus".into(),
         };
         let path = |name: &str| setup.path(name).display().to_string();
         let lines = [
@@ -76,12 +80,17 @@ impl Setup {
         setup
     }
 
+    /// The system bus is there, and not away.
+    pub(crate) fn bus(&mut self, address: &str) {
+        self.bus = address.into();
+    }
+
     pub(crate) fn write_policy(&self, text: &str) {
         fs::write(self.path("policy.toml"), text).unwrap();
     }
 
     /// Puts `value` in place of the line (from 1); 0 puts it before all of them.
-    pub(crate) fn replace_line(&self, _key: &str, line: usize, value: &str) {
+    pub(crate) fn replace_line(&self, line: usize, value: &str) {
         let file = self.path("alert-bot.toml");
         let text = fs::read_to_string(&file).unwrap();
         let mut lines: Vec<&str> = text.lines().collect();
@@ -108,7 +117,7 @@ impl Setup {
             .arg("--config")
             .arg(self.path("alert-bot.toml"))
             .env("CREDENTIALS_DIRECTORY", self.path("credentials"))
-            .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+            .env("DBUS_SYSTEM_BUS_ADDRESS", &self.bus)
             .env_remove("JOURNAL_STREAM")
             .env_remove("NOTIFY_SOCKET");
         command
@@ -121,7 +130,7 @@ impl Setup {
         (output.status.code(), said)
     }
 
-    fn start(self) -> Bot {
+    pub(crate) fn start(self) -> Bot {
         let mut command = self.command(&["serve"]);
         let mut process = command
             .env("NO_COLOR", "1")
@@ -166,9 +175,8 @@ impl Bot {
     pub(crate) fn kill_and_start_again(mut self) -> Self {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        let files = TempDir::new().unwrap();
-        // The directory outlives this bot.
-        let setup = std::mem::replace(&mut self.setup, Setup { directory: files });
+        // The files outlive this bot.
+        let setup = std::mem::replace(&mut self.setup, Setup::new());
         setup.start()
     }
 
@@ -230,6 +238,12 @@ impl Bot {
 
     pub(crate) fn write_policy(&self, text: &str) {
         self.setup.write_policy(text);
+    }
+
+    pub(crate) fn explain(&self, webhook: &str) -> (bool, String) {
+        let file = self.setup.path("webhook.json");
+        fs::write(&file, webhook).unwrap();
+        self.run(&["explain", "--alert", &file.display().to_string()])
     }
 
     pub(crate) fn incidents(&self) -> Vec<Value> {

@@ -1,0 +1,278 @@
+//! The real binary between a systemd that records what it is asked and an Alertmanager that
+//! records what it is told.
+
+#![allow(clippy::unwrap_used)] // A test may end where something is not as it should be.
+
+mod bot;
+mod told;
+
+use bot::{Bot, Setup, alert, until, webhook};
+use systemd_bus::fake::{FakeSystemd, FakeUnit, JobScript};
+use told::Told;
+use units::{ActiveState, JobResult};
+
+const API: &str = "api.service";
+
+struct Scene {
+    systemd: FakeSystemd,
+    told: Told,
+    bot: Bot,
+    /// What the fake systemd lives on.
+    runtime: tokio::runtime::Runtime,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(api: FakeUnit) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let systemd =
+            runtime.block_on(async { FakeSystemd::listen(&directory.path().join("bus")).unwrap() });
+        systemd.put(api);
+        let told = Told::listen();
+        let mut setup = Setup::new();
+        setup.bus(systemd.address());
+        setup.replace_line(0, &format!("alertmanagers = [\"{}\"]", told.url));
+        setup.write_policy(POLICY);
+        let scene = Self {
+            bot: setup.start(),
+            systemd,
+            told,
+            runtime,
+            _directory: directory,
+        };
+        until("systemd is heard", || {
+            scene.bot.metric("alert_bot_bus_connected") == Some(1.0)
+        });
+        scene
+    }
+
+    fn actions(&self) -> Vec<String> {
+        self.systemd
+            .calls()
+            .into_iter()
+            .map(|(method, _)| method)
+            .collect()
+    }
+
+    fn outcome(&self) -> Option<String> {
+        let incidents = self.bot.incidents();
+        Some(incidents.first()?["outcome"].as_str()?.to_owned())
+    }
+
+    fn change(&self, unit: FakeUnit) {
+        self.runtime.block_on(self.systemd.change(unit));
+    }
+}
+
+const POLICY: &str = r#"
+[[rule]]
+name = "api-down"
+match = ['alertname="Down"']
+units = ["api.service"]
+also_reset = ["api.socket"]
+on_unit_failed = true
+mode = "auto"
+cooldown = "0s"
+backoff = { initial = "1ms" }
+ladder = [
+    { action = "restart", when = "active" },
+    { action = "start", when = "inactive" },
+    { action = "reset-failed-start", when = "failed" },
+    { action = "escalate" },
+]
+proof = { healthy_for = "100ms", deadline = "2s" }
+"#;
+
+fn stopped() -> FakeUnit {
+    FakeUnit::new(API, ActiveState::Inactive, "dead")
+}
+
+fn down() -> String {
+    webhook(&[alert("Down", API, 1)])
+}
+
+#[test]
+fn a_stopped_unit_is_started_once_proven_and_told() {
+    let scene = Scene::new(stopped());
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    assert!(
+        scene.told.has("RemediationInProgress"),
+        "told before the action"
+    );
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    until("the notice is ended", || {
+        scene.told.is_over("RemediationInProgress")
+    });
+
+    // Alertmanager says it again, with the token of yesterday.
+    let answered = scene.systemd.answered();
+    assert_eq!(scene.bot.post(Some("previous"), &down()).status, 200);
+    until("the unit is looked at", || {
+        scene.systemd.answered() > answered
+    });
+    assert_eq!(
+        scene.bot.metric("alert_bot_alerts_deduplicated_total"),
+        Some(1.0)
+    );
+    assert!(scene.bot.run(&["status"]).0, "the engine has had its turn");
+    assert_eq!(scene.actions(), ["StartUnit"], "and nothing is done twice");
+    assert_eq!(scene.bot.incidents().len(), 1);
+}
+
+#[test]
+fn systemds_own_signal_is_enough() {
+    let scene = Scene::new(FakeUnit::running(API));
+    scene.change(FakeUnit::failed(API));
+    until("its failure is forgotten and it is started", || {
+        scene.actions() == ["ResetFailedUnit", "ResetFailedUnit", "StartUnit"]
+    });
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    assert_eq!(scene.bot.incidents()[0]["alertname"], "UnitFailed");
+}
+
+#[test]
+fn a_repair_that_does_not_help_goes_up_the_ladder_to_people() {
+    let scene = Scene::new(stopped());
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("it was tried", || scene.actions() == ["StartUnit"]);
+    until("people are asked", || {
+        scene.told.has("RemediationExhausted")
+    });
+    assert_eq!(scene.bot.incidents()[0]["state"], "escalated");
+    // The later alert belongs to the same incident.
+    let other = webhook(&[alert("Down", API, 2)]);
+    assert_eq!(scene.bot.post(Some("token"), &other).status, 200);
+    until("it joins", || {
+        scene.bot.dispositions().contains(&("joined".into(), 1))
+    });
+    let mut over = alert("Down", API, 1);
+    over["status"] = "resolved".into();
+    assert_eq!(scene.bot.post(Some("token"), &webhook(&[over])).status, 200);
+    until("it is closed when the alert is over", || {
+        scene.outcome().as_deref() == Some("resolved")
+    });
+    until("people learn it", || {
+        scene.told.is_over("RemediationExhausted")
+    });
+}
+
+#[test]
+fn what_polkit_denies_is_not_tried_again_and_people_learn_it() {
+    let scene = Scene::new(stopped());
+    scene
+        .systemd
+        .script(JobScript::Fails("org.freedesktop.DBus.Error.AccessDenied"));
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("people are asked", || {
+        scene.told.has("RemediationExhausted")
+    });
+    assert_eq!(scene.actions(), ["StartUnit"]);
+}
+
+#[test]
+fn a_kill_between_action_and_proof_leads_to_a_proof_and_no_second_action() {
+    let mut scene = Scene::new(stopped());
+    scene.systemd.script(JobScript::NeverEnds);
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("the job runs", || scene.actions() == ["StartUnit"]);
+    scene.bot = scene.bot.kill_and_start_again();
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    assert_eq!(scene.actions(), ["StartUnit"]);
+}
+
+#[test]
+fn a_bus_that_was_away_is_made_up_for() {
+    let scene = Scene::new(FakeUnit::running(API));
+    scene.runtime.block_on(scene.systemd.cut());
+    scene.systemd.put(stopped());
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.systemd.script(JobScript::Ends(JobResult::Done));
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+}
+
+#[test]
+fn approval_is_waited_for_and_recorded() {
+    let scene = Scene::new(stopped());
+    let approve = POLICY.replace("mode = \"auto\"", "mode = \"approve\"");
+    scene.bot.write_policy(&approve);
+    assert!(scene.bot.run(&["reload"]).0);
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("it is asked", || {
+        scene.told.has("RemediationAwaitingApproval")
+    });
+    assert!(scene.actions().is_empty());
+    let id = scene.bot.incidents()[0]["id"].as_str().unwrap().to_owned();
+    let (ok, said) = scene.bot.run(&["approve", &id]);
+    assert!(ok, "{said}");
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    let (_, story) = scene.bot.run(&["incident", &id]);
+    for part in [
+        "approval-needed",
+        "approved by ",
+        "start api.service",
+        "effective",
+    ] {
+        assert!(story.contains(part), "{part} in {story}");
+    }
+}
+
+#[test]
+fn a_pause_holds_and_its_end_lets_go() {
+    let scene = Scene::new(stopped());
+    assert!(
+        scene
+            .bot
+            .run(&["pause", "--unit", API, "--for", "1h", "--why", "upgrade"])
+            .0
+    );
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("it is held", || {
+        scene
+            .bot
+            .incidents()
+            .first()
+            .is_some_and(|i| i["state"] == "open")
+    });
+    assert!(scene.actions().is_empty());
+    assert!(scene.bot.run(&["resume", "--unit", API]).0);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+}
+
+#[test]
+fn replaying_what_was_decided_decides_the_same() {
+    let scene = Scene::new(stopped());
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("people are asked", || {
+        scene.told.has("RemediationExhausted")
+    });
+    let (ok, same) = scene.bot.run(&["simulate", "--since", "1d"]);
+    assert!(ok && same.contains(", 0 would differ"), "{same}");
+    scene
+        .bot
+        .write_policy(&POLICY.replace("mode = \"auto\"", "mode = \"observe\""));
+    let (_, other) = scene.bot.run(&["simulate", "--since", "1d"]);
+    assert!(other.contains("was act (due), would be observe"), "{other}");
+}

@@ -55,6 +55,14 @@ class SlackSink:
         self._stack.run(f": > {_FILE}")
 
     def pages(self) -> list[dict[str, Any]]:
-        """Returns the pages about the workload that have arrived, oldest first."""
-        lines = self._stack.run(f"cat {_FILE}").splitlines()
-        return [json.loads(line) for line in lines if "transactions" in line.lower()]
+        """Returns the calls for help about the workload that have arrived, oldest first.
+
+        Left out are good news and what Alertmanager says of a busy machine.
+        """
+        messages = map(json.loads, self._stack.run(f"cat {_FILE}").splitlines())
+        return [message for message in messages if _calls_for_help(message)]
+
+
+def _calls_for_help(message: dict[str, Any]) -> bool:
+    title = message["attachments"][0]["title"]
+    return title.startswith("FIRING") and ("ransactions" in title or "Remediation" in title)

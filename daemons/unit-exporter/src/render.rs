@@ -3,7 +3,8 @@
 use crate::devices::Devices;
 use crate::exposition::{Exposition, Kind, Value, label};
 use crate::follow::Shared;
-use crate::metrics::{GROUPS, STATES, SYSTEM_RUNNING, Shown, VERSION};
+use crate::metrics::groups::GROUPS;
+use crate::metrics::states::{STATES, SYSTEM_RUNNING, Shown, VERSION};
 use crate::tree::Tree;
 
 /// Writes the metrics of units that have a cgroup.

@@ -14,7 +14,7 @@ use crate::devices::Devices;
 use crate::exposition::Exposition;
 use crate::follow::SystemdView;
 use crate::kept_files::Allowance;
-use crate::metrics::OwnMetrics;
+use crate::metrics::own::OwnMetrics;
 use crate::render;
 use crate::unsignalled::Unsignalled;
 

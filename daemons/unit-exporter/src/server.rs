@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::devices::Devices;
 use crate::follow;
 use crate::kept_files::Allowance;
-use crate::metrics::OwnMetrics;
+use crate::metrics::own::OwnMetrics;
 use crate::processes::Processes;
 use crate::scrape::Scraper;
 use crate::select::Selection;

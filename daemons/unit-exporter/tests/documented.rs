@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use unit_exporter::metrics::{GROUPS, OwnMetrics, STATES, SYSTEM_RUNNING, VERSION};
+use unit_exporter::metrics::groups::GROUPS;
+use unit_exporter::metrics::own::OwnMetrics;
+use unit_exporter::metrics::states::{STATES, SYSTEM_RUNNING, VERSION};
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
 

@@ -17,7 +17,7 @@ use unit_exporter::config::Config;
 use unit_exporter::devices::Devices;
 use unit_exporter::follow::{self, SystemdView};
 use unit_exporter::kept_files::Allowance;
-use unit_exporter::metrics::OwnMetrics;
+use unit_exporter::metrics::own::OwnMetrics;
 use unit_exporter::processes::Processes;
 use unit_exporter::scrape::Scraper;
 use unit_exporter::tree::Tree;

@@ -44,7 +44,7 @@ pub enum LedgerError {
 impl LedgerError {
     /// Whether the same request may succeed later.
     pub fn can_retry(&self) -> bool {
-        matches!(self, Self::Storage(_))
+        matches!(self, Self::Storage(_) | Self::Open { .. })
     }
 
     pub(crate) fn convert(what: &'static str, error: impl std::fmt::Display) -> Self {

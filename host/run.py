@@ -14,6 +14,9 @@ from pathlib import Path
 from host.errors import StepError
 from host.settings import Host, child_environment
 
+# Enough for a compiler's error or the list of failed tests.
+TAIL_LINES = 40
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -91,7 +94,7 @@ def logged(
         assert process.stdout is not None
         for line in process.stdout:
             output.write(line)
-            last = [*last[-11:], line.rstrip()]
+            last = [*last[-(TAIL_LINES - 1) :], line.rstrip()]
             on_line(line.rstrip())
         status = process.wait()
     if status != 0:

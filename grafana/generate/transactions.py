@@ -145,7 +145,7 @@ def requests(d: dashboard.Dashboard) -> None:
                 "reqps",
                 QUIET,
                 query(
-                    f"sum by (code) (rate(transactions_api_http_requests_total{{{ROUTES}}}[$__rate_interval])) > 0",
+                    f"sum by (code) (rate(transactions_api_http_requests_total{{{ROUTES}}}[$__rate_interval]))",
                     "{{code}}",
                 ),
             )

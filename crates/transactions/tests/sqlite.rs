@@ -125,3 +125,28 @@ async fn the_file_has_a_write_ahead_log() {
         .unwrap();
     assert_eq!(mode, "wal");
 }
+
+/// Each write waits for one group of the flood at most, never for its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_from_one_process_does_not_starve_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let flooding = Arc::new(open(&directory).await.unwrap());
+    let other = open(&directory).await.unwrap();
+    let flood: Vec<_> = (0..32)
+        .map(|_| {
+            let store = Arc::clone(&flooding);
+            tokio::spawn(async move {
+                loop {
+                    store.insert(suite::new("1.00", None)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for _ in 0..200 {
+        // Refused as busy where the lock is not had within its bound.
+        other.beat().await.unwrap();
+    }
+    let flooded = flooding.counts().await.unwrap().pending;
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
+    assert!(flooded >= 200, "the flood goes on too: {flooded}");
+}

@@ -1,7 +1,7 @@
 //! Fairness between processes that write to one file.
 //!
 //! SQLite's write lock goes to whoever asks at the right moment, and a process that commits group
-//! after group asks again at once: measured, the others may wait for seconds. So each writer takes
+//! after group asks again at once, while the others only look now and then. So each writer takes
 //! the turnstile (a lock on a file beside the database) first, holds it while it waits for the
 //! write lock, and lets go of it as soon as it has that. Whoever has just written meets the next
 //! one in the turnstile and has to queue behind it.

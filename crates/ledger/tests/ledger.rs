@@ -123,13 +123,9 @@ fn an_alert_is_new_once_for_each_start_and_status() {
 fn the_first_final_decision_stands() {
     let store = Store::in_memory().unwrap();
     let id = accepted_id(&store, "a");
-    let settle = |disposition| {
-        store
-            .settle(id, disposition, "because", None, noon())
-            .unwrap()
-    };
-    settle(Disposition::Refused);
-    settle(Disposition::Acted);
+    let settle = |disposition| store.settle(id, disposition, "because", None, noon());
+    settle(Disposition::Refused).unwrap();
+    settle(Disposition::Acted).unwrap();
     assert_eq!(store.dispositions().unwrap(), [(Some("refused".into()), 1)]);
     assert!(
         store

@@ -91,17 +91,17 @@ def build(runbooks: str) -> dashboard.Dashboard:
         .decimals(0)
         .description("Repairs that were not proven to help.")
     )
-    d.with_panel(alerts("Broken now", "firing", "Nothing is broken.", SERIOUS, span=15))
+    d.with_panel(alerts("Broken now", "firing", "Nothing is broken.", SERIOUS, span=14))
     healed = listing(
         "Healed in 24 hours",
         "The bot had nothing to do.",
         [now(f"sort_desc(sum by (unit, action, outcome) (healing:actions:increase1d{{{HOST}}}) > 0)")],
         {"unit": "Unit", "action": "Action", "outcome": "Outcome", "Value": "Times"},
-        span=9,
+        span=10,
     )
     column(healed, "Unit", links=[jump("Unit", UNIT).build()])
-    column(healed, "Times", decimals=0, custom_width=80)
-    column(healed, "Action", custom_width=150)
+    column(healed, "Times", decimals=0, custom_width=65)
+    column(healed, "Action", custom_width=135)
     column(
         healed,
         "Outcome",

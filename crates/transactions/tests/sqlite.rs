@@ -132,7 +132,7 @@ async fn a_flood_from_one_process_does_not_starve_another() {
     let directory = tempfile::tempdir().unwrap();
     let flooding = Arc::new(open(&directory).await.unwrap());
     let other = open(&directory).await.unwrap();
-    let flood: Vec<_> = (0..32)
+    let flood: Vec<_> = (0..1500)
         .map(|_| {
             let store = Arc::clone(&flooding);
             tokio::spawn(async move {
@@ -149,4 +149,18 @@ async fn a_flood_from_one_process_does_not_starve_another() {
     let flooded = flooding.counts().await.unwrap().pending;
     flood.iter().for_each(tokio::task::JoinHandle::abort);
     assert!(flooded >= 200, "the flood goes on too: {flooded}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_file_can_be_opened_by_many_at_once() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let opening: Vec<_> = (0..8)
+        .map(|_| {
+            let directory = Arc::clone(&directory);
+            tokio::spawn(async move { open(&directory).await.map(|_| ()) })
+        })
+        .collect();
+    for opened in opening {
+        opened.await.unwrap().unwrap();
+    }
 }

@@ -4,13 +4,12 @@
 //! insert, claim, settle … ──▶ bounded queue ──▶ writer thread ──▶ one transaction a group ──▶ fsync ──▶ replies
 //! get, page, counts ───────▶ reader connections (write-ahead log: never wait for the writer)
 //! ```
-//! Several processes may use the file; the [`turnstile`] keeps a busy one from starving the others.
+//! Several processes may use the file; none starves beside a busy one (see [`connection`]).
 
 mod connection;
 mod readers;
 mod rows;
 mod schema;
-mod turnstile;
 mod work;
 mod writer;
 

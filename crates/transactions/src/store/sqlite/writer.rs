@@ -10,9 +10,8 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::request::{CommitReport, StoreHooks};
-use super::super::{OpenError, StoreError, WRITE_LOCK_WAIT};
-use super::connection::{empty_log, open_writer, quick_check, store_error};
-use super::turnstile::{Turnstile, pause};
+use super::super::{OpenError, StoreError};
+use super::connection::{empty_log, open_writer, pause, quick_check, store_error};
 use super::work::Work;
 
 /// Requests that may wait. At the measured rate this is a quarter of a second of work: who would
@@ -124,7 +123,6 @@ where
 struct WriterThread {
     path: PathBuf,
     hooks: StoreHooks,
-    turnstile: Turnstile,
     /// `None` after a failure, until the next batch opens another one.
     connection: Option<Connection>,
     /// Whether a write or fsync failed, so that the log has to be emptied before it is trusted.
@@ -133,16 +131,11 @@ struct WriterThread {
 
 impl WriterThread {
     fn open(path: PathBuf, hooks: StoreHooks) -> Result<Self, OpenError> {
-        let turnstile = Turnstile::open(&path).map_err(|source| OpenError::Store {
-            place: path.display().to_string(),
-            source,
-        })?;
-        let mut connection = open_writer(&path, &turnstile)?;
+        let mut connection = open_writer(&path)?;
         quick_check(&mut connection, &path)?;
         Ok(Self {
             path,
             hooks,
-            turnstile,
             connection: Some(connection),
             log_suspect: false,
         })
@@ -195,10 +188,10 @@ impl WriterThread {
     fn try_commit(&mut self, batch: &mut [Box<dyn Batched>]) -> Result<(), StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => reopen(&self.path, &self.turnstile, self.log_suspect)?,
+            None => reopen(&self.path, self.log_suspect)?,
         };
         self.log_suspect = false;
-        match write_group(&mut connection, batch, &self.turnstile, &self.hooks) {
+        match write_group(&mut connection, batch, &self.hooks) {
             Ok(()) => {
                 self.connection = Some(connection);
                 Ok(())
@@ -216,8 +209,8 @@ impl WriterThread {
     }
 }
 
-fn reopen(path: &Path, turnstile: &Turnstile, suspect: bool) -> Result<Connection, StoreError> {
-    let connection = open_writer(path, turnstile).map_err(|error| match error {
+fn reopen(path: &Path, suspect: bool) -> Result<Connection, StoreError> {
+    let connection = open_writer(path).map_err(|error| match error {
         OpenError::Store { source, .. } => source,
         other => StoreError::Damaged(other.to_string()),
     })?;
@@ -245,23 +238,18 @@ impl From<rusqlite::Error> for GroupError {
 fn write_group(
     connection: &mut Connection,
     batch: &mut [Box<dyn Batched>],
-    turnstile: &Turnstile,
     hooks: &StoreHooks,
 ) -> Result<(), GroupError> {
     let delay = (hooks.commit_delay)();
     if !delay.is_zero() {
         pause(delay);
     }
-    let turn = turnstile
-        .enter(WRITE_LOCK_WAIT)
-        .map_err(GroupError::NotStarted)?;
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|error| match store_error(&error) {
             StoreError::Busy => GroupError::NotStarted(StoreError::Busy),
             _ => GroupError::Engine(error),
         })?;
-    drop(turn);
 
     let start = Instant::now();
     let mut work = Work::new(&transaction);

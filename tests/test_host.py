@@ -94,18 +94,22 @@ def test_down_leaves_nothing(bare_host: Host) -> None:
     assert_nothing_left(bare_host, before, own)
 
 
-@pytest.mark.parametrize("step", ["host: Debian tree", "host: boot systemd", "deploy"])
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("boot", "host: Debian tree"), ("boot", "host: boot systemd"), ("up", "deploy:")],
+    ids=["tree", "boot", "deploy"],
+)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_down_after_an_interrupted_up_leaves_nothing(
-    bare_host: Host, step: str, number: signal.Signals
+def test_down_after_an_interruption_leaves_nothing(
+    bare_host: Host, name: str, step: str, number: signal.Signals
 ) -> None:
     before = Surroundings.now(bare_host)
-    command = tool(bare_host, "up")
+    command = tool(bare_host, name)
     assert command.stdout is not None
     output = ""
     while step not in output:
         character = command.stdout.read(1)
-        assert character, f"`up` ended before it reached {step!r}:\n{output}"
+        assert character, f"`{name}` ended before it reached {step!r}:\n{output}"
         output += character
     command.send_signal(number)
     command.wait(timeout=STEP_SECONDS)
@@ -121,7 +125,7 @@ def test_down_after_an_interrupted_up_leaves_nothing(
 def test_down_ends_an_up_that_still_runs(bare_host: Host) -> None:
     before = Surroundings.now(bare_host)
     command = tool(bare_host, "up")
-    assert wait_until(lambda: leader_pid(bare_host) is not None, STEP_SECONDS)
+    assert wait_until(lambda: leader_pid(bare_host) is not None, STEP_SECONDS), finish(command)
 
     status, output = finish(tool(bare_host, "down"))
 

@@ -45,7 +45,8 @@ def exclusive(host: Host, *, evict: bool = False) -> Iterator[None]:
         try:
             yield
         finally:
-            host.lock.unlink(missing_ok=True)
+            # The file stays: a lock on an unlinked one would exclude nobody.
+            handle.truncate(0)
 
 
 def _try_lock(handle: IO[str]) -> bool:

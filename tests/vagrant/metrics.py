@@ -159,6 +159,11 @@ def _compare(reading: Reading) -> tuple[list[str], list[str]]:
                 *kernel(f"{resource}.pressure", kind, 1e6),
                 "s",
             )
+    # The stack's own units ask for their I/O to be counted, which is not the default.
+    stored = exposition.value(
+        reading.metrics, "systemd_unit_io_written_bytes_total", unit="transactions-api.service"
+    )
+    expect("written by transactions-api.service", stored, 1, float("inf"), "bytes")
     killed = exposition.value(
         reading.metrics, "systemd_service_result", unit=OOM_UNIT, result="oom-kill"
     )

@@ -41,6 +41,8 @@ def test(base: tree.Base, progress: Progress, pytest_arguments: Sequence[str]) -
     `StepError` of the first step before them that fails.
     """
     lint(base, progress)
+    with progress.step("tools: what the tests call") as on_line:
+        packages.install_test_packages(on_line)
     with progress.step("tools: cargo-nextest") as on_line:
         packages.install_cargo_command("cargo-nextest", NEXTEST_VERSION, on_line)
     with progress.step("cargo nextest: unit, property, process tests") as on_line:

@@ -22,6 +22,8 @@ TEST_REQUIREMENTS = (
     REPOSITORY / "requirements" / "dashboards.txt",
 )
 
+NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/observability-stack.conf")
+
 OnLine = Callable[[str], None]
 
 
@@ -36,9 +38,19 @@ def log(step: str) -> Path:
     return file
 
 
-def install_debian_packages(on_line: OnLine) -> list[str]:
-    """Installs the Debian packages that are missing and returns their names."""
-    missing = preflight.missing_packages()
+def install_test_packages(on_line: OnLine) -> list[str]:
+    """Installs what only the tests need, none of it running, and returns the names."""
+    missing = preflight.missing_test_packages()
+    if "postgresql" in missing:
+        # Debian's package would make and start a cluster; the tests start their own.
+        NO_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
+        NO_CLUSTER.write_text("create_main_cluster = false\n", encoding="utf-8")
+    return install_debian_packages(on_line, missing)
+
+
+def install_debian_packages(on_line: OnLine, missing: list[str] | None = None) -> list[str]:
+    """Installs the Debian packages that are missing, by default for `up`; returns their names."""
+    missing = preflight.missing_packages() if missing is None else missing
     if not missing:
         return []
     if shutil.which("apt-get") is None:

@@ -9,6 +9,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from host import ports, run
 from host.errors import StepError
@@ -20,6 +21,7 @@ RUST_HINT = (
     "      sudo apt-get install rustup && rustup default stable      (Debian 13)\n"
     "      see https://rustup.rs                                     (Debian 12)"
 )
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -41,6 +43,19 @@ BUILD_TOOLS = (
     Tool("make", "make"),
     Tool("pkg-config", "pkg-config"),
 )
+
+
+# What only the tests call: faults from strace, and a PostgreSQL that they start themselves.
+TEST_TOOLS = (Tool("strace", "strace"),)
+POSTGRESQL = Path("/usr/lib/postgresql")
+
+
+def missing_test_packages() -> list[str]:
+    """Returns the Debian packages that the tests need beside those of `up`."""
+    packages = [tool.package for tool in TEST_TOOLS if shutil.which(tool.program) is None]
+    if not any(POSTGRESQL.glob("*/bin/initdb")):
+        packages.append("postgresql")
+    return packages
 
 
 def missing_packages() -> list[str]:

@@ -26,8 +26,9 @@ use crate::reply::{self, Reply};
 /// yet sent a byte (hyper #3961); a client that has just connected gets this long to speak.
 const DRAIN_GRACE: Duration = Duration::from_millis(50);
 
-/// Requests under way may take this long after the stop signal. Below `TimeoutStopSec=`.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Requests under way may take this long after the stop signal: less than the least
+/// `TimeoutStopSec=` of the units, so that it is not systemd that ends the draining.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(8);
 
 /// After accept fails (out of descriptors, mostly), wait for some to be freed.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);

@@ -1,7 +1,6 @@
 //! Alerts, metrics and messages: what one room names, another room must really have.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use regex::Regex;
 use tidy::{files, read, root};
@@ -10,7 +9,7 @@ use tidy::{files, read, root};
 const BOT_ALERTS: &str = "daemons/alert-bot/src";
 
 fn captured(pattern: &str, text: &str) -> BTreeSet<String> {
-    let pattern = Regex::new(pattern).unwrap();
+    let pattern = Regex::new(pattern).expect("the pattern is written here");
     pattern
         .captures_iter(text)
         .map(|found| found[1].to_owned())
@@ -18,15 +17,9 @@ fn captured(pattern: &str, text: &str) -> BTreeSet<String> {
 }
 
 fn text_of(folder: &str) -> String {
-    files(folder)
-        .iter()
-        .filter(|path| is_text(path))
-        .map(read)
-        .collect()
-}
-
-fn is_text(path: &&PathBuf) -> bool {
-    path.extension().is_none_or(|kind| kind != "png")
+    let mut paths = files(folder);
+    paths.retain(|path| path.extension().is_none_or(|kind| kind != "png"));
+    paths.iter().map(read).collect()
 }
 
 fn rule_alerts() -> BTreeSet<String> {
@@ -51,7 +44,10 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 
 #[test]
 fn every_alert_of_a_rule_has_a_rule_test() {
-    let tested = captured(r#"alertname(?:: |=")(\w+)"#, &text_of("prometheus/rules-tests"));
+    let tested = captured(
+        r#"alertname(?:: |=")(\w+)"#,
+        &text_of("prometheus/rules-tests"),
+    );
     let untested: Vec<_> = rule_alerts().difference(&tested).cloned().collect();
     assert!(untested.is_empty(), "no promtool test names {untested:?}");
 }

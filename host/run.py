@@ -78,7 +78,7 @@ def logged(
         groups = os.getgrouplist(user.name, user.gid)
         switch = {"user": user.uid, "group": user.gid, "extra_groups": groups}
     last: list[str] = []
-    with open(log, "w", encoding="utf-8") as output:
+    with open(log, "w", buffering=1, encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

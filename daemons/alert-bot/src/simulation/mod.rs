@@ -10,6 +10,9 @@
 //! - every acknowledged alert has exactly one final decision;
 //! - replaying every recorded decision gives the same decision.
 //!
+//! A seed settles the story. Which of several events that are ready at once the engine serves first
+//! is still tokio's choice, so a failure that hangs on that may take a few runs of its seed.
+//!
 //! `ALERT_BOT_SIMULATION_SEEDS=10000` runs that many seeds, `ALERT_BOT_SIMULATION_SEED=N` runs one.
 
 mod seeded;
@@ -22,6 +25,7 @@ use std::time::Duration;
 use daemon_kit::http::Limits;
 use daemon_kit::notify::Heartbeat;
 use jiff::{SignedDuration, Timestamp};
+use ledger::AlertId;
 use remediation::{Alert, AlertStatus, Policy};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -46,6 +50,9 @@ const LANES: u64 = 4;
 /// How long things go wrong, and how long they may take to come to rest.
 const STORY: Duration = Duration::from_secs(5 * 60);
 const REST: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// When people have repaired what the bot did not.
+const PEOPLE_COME_AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
 const UNITS: [&str; 5] = [
     "api.service",
@@ -290,8 +297,8 @@ async fn one_second(world: &World, bot: &Bot) {
             world.state().bus_up = true;
             bot.hear_all(world).await;
         }
-        45 => world.state().clock_offset += SignedDuration::from_hours(1),
-        46 => world.state().clock_offset -= SignedDuration::from_hours(1),
+        45 => world.state().clock_offset = SignedDuration::from_hours(1),
+        46 => world.state().clock_offset = SignedDuration::from_hours(-1),
         _ => {}
     }
     sleep(Duration::from_secs(1)).await;
@@ -316,6 +323,7 @@ async fn story(seed: u64) {
         };
         let survives = world.state().chance.below(15) != 0;
         tokio::select! {
+            biased;
             () = second => bot = Some(alive),
             () = sleep(Duration::from_millis(life)), if !survives => alive.kill(&world),
         }
@@ -332,8 +340,15 @@ async fn come_to_rest(world: &World, bot: Option<Bot>, alertmanager: &mut Alertm
     world.state().faults = false;
     world.state().bus_up = true;
     let bot = Bot::start(world).await.unwrap();
-    let deadline = tokio::time::Instant::now() + REST;
+    let began = tokio::time::Instant::now();
+    let deadline = began + REST;
     while tokio::time::Instant::now() < deadline {
+        // Some repairs wait for as long as another instance is down; people come in the end.
+        if began.elapsed() > PEOPLE_COME_AFTER {
+            for unit in world.state().units.values_mut() {
+                unit.health = Health::Well;
+            }
+        }
         alertmanager.send(world, &bot).await;
         sleep(Duration::from_secs(10)).await;
         let unsettled = world.store().unsettled_count().unwrap();
@@ -347,14 +362,15 @@ async fn come_to_rest(world: &World, bot: Option<Bot>, alertmanager: &mut Alertm
 
 fn balance(world: &World, seed: u64) {
     let policy = policy();
-    let unsettled = world.store().dispositions().unwrap();
-    let open: Vec<_> = unsettled
-        .iter()
-        .filter(|(word, _)| word.is_none())
-        .collect();
+    let open = world
+        .store()
+        .unsettled_after(AlertId::BEFORE_ALL, 9)
+        .unwrap();
     assert!(
         open.is_empty(),
-        "seed {seed}: alerts without a decision: {open:?}"
+        "seed {seed}, clock off by {}: no decision about {open:#?} in {:#?}",
+        world.state().clock_offset,
+        world.store().open_incidents().unwrap(),
     );
 
     let executed = world.state().executed.clone();

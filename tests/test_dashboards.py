@@ -19,6 +19,9 @@ HEALED_SECONDS = 30.0
 # The objectives are recorded once a minute, and need two minutes for a first value.
 FILLED_SECONDS = 240.0
 
+# One evaluation of the demo's rules: an alert that fires for one only is still seen.
+STEP_SECONDS = 1
+
 # What Grafana puts in for a dashboard's variables; the demo scrapes each second.
 VARIABLES = {
     "$host": ".*",
@@ -122,7 +125,7 @@ def has_data(stack: Stack, panel: Panel, since: float) -> bool:
     found = False
     for query in panel.queries:
         span = urllib.parse.urlencode(
-            {"query": query, "start": since, "end": time.time(), "step": 5}
+            {"query": query, "start": since, "end": time.time(), "step": STEP_SECONDS}
         )
         answer = stack.request(PROMETHEUS, f"/api/v1/query_range?{span}")
         assert answer.status in (0, 200), f"{panel}: {query}\n{answer.body}"

@@ -136,13 +136,19 @@ class Machine:
         found = [command_line(pid) for pid in account.processes() if _is_of_machine(pid)]
         disks = account.HOME.glob(".local/share/libvirt/images/stack_*")
         found += [str(disk) for disk in disks]
-        listing = ["virsh", "--connect", "qemu:///session", "list", "--all", "--name"]
-        domains = subprocess.run(
-            listing, capture_output=True, text=True, check=True, **self._identity()
-        )
-        found += domains.stdout.split()
+        found += self._virsh("list", "--all", "--name").split()
         ours = [*self.forwards.values(), *(port + self.port_offset for port in FORWARDED_PORTS)]
         return found + [str(holder) for holder in ports.taken(ours)]
+
+    def domain_state(self) -> str:
+        """Returns what libvirt takes the machine for: `running`, `shut off`."""
+        return self._virsh("domstate", f"{account.CHECKOUT.name}_stack").strip()
+
+    def _virsh(self, *arguments: str) -> str:
+        command = ["virsh", "--connect", "qemu:///session", *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, **self._identity()
+        ).stdout
 
     def _environment(self) -> dict[str, str]:
         return {

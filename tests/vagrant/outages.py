@@ -106,6 +106,9 @@ def _pull_the_plug(machine: Machine) -> None:
     send_signal(emulator, signal.SIGKILL)
     if not wait_until(lambda: not is_alive(emulator), END_SECONDS):
         raise StepError(f"process {emulator} survived SIGKILL")
+    # Until libvirt has noticed, it would refuse to start the machine again.
+    if not wait_until(lambda: machine.domain_state() == "shut off", END_SECONDS):
+        raise StepError("libvirt takes the killed machine for running")
     machine.forget_connection()
 
 

@@ -25,6 +25,7 @@ from panels import (
     ranking,
     steps,
     timeline,
+    word_from,
     words,
 )
 
@@ -284,10 +285,13 @@ def the_bot(d: dashboard.Dashboard) -> None:
     d.with_panel(
         figure(
             "Heartbeat",
-            f"time() - max(alert_bot_watchdog_last_received_timestamp_seconds{{{HOST}}} > 0)",
+            f"time() - max(alert_bot_watchdog_last_received_timestamp_seconds{{{HOST}}})",
             "s",
             steps(GREEN, (130, ORANGE), (200, RED)),
-            "never arrived",
+            "no bot is measured",
             span=8,
-        ).decimals(0)
+        )
+        .decimals(0)
+        # The bot says 0 for never, so that its age is that of the epoch.
+        .mappings(word_from(1e9, "NEVER ARRIVED", RED))
     )

@@ -57,6 +57,12 @@ def words(**by_value: tuple[str, str]) -> list[dm.ValueMapping]:
     return [dm.ValueMap(options=options)]
 
 
+def word_from(least: float, word: str, colour: str) -> list[dm.ValueMapping]:
+    """Shows a word for every number from `least` on."""
+    result = dm.ValueMappingResult(text=word, color=colour)
+    return [dm.RangeMap(options=dm.DashboardRangeMapOptions(from_val=least, result=result))]
+
+
 def jump(title: str, url: str) -> dashboard.DashboardLink:
     """A link from a panel or a value; keeps nothing but what the address names."""
     return dashboard.DashboardLink(title).type(dm.DashboardLinkType.LINK).url(url)

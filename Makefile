@@ -8,7 +8,7 @@
 NAME ?= demo
 host := host/run.sh --name $(NAME)
 
-.PHONY: help up down status shell logs deb test vagrant-test lint clean distclean
+.PHONY: help up down status shell logs deb test lint bench vagrant-test clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ vagrant-test: ## Run the Vagrantfile for real, under software emulation (an hour
 
 lint: ## Check formatting, lints, rules, playbook and unit files
 	@$(host) lint
+
+bench: ## Measure healing and intake beside peers, on a host of their own
+	@$(host) bench
 
 clean: ## End every host and remove its files
 	@$(host) clean

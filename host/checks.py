@@ -57,10 +57,20 @@ def test(base: tree.Base, progress: Progress, pytest_arguments: Sequence[str]) -
 
 def machine_tests(arguments: Sequence[str]) -> int:
     """Runs the machine tests with their output on the screen; returns pytest's status."""
-    command = [str(packages.VENV / "bin/python"), "-m", "pytest", "tests", *arguments]
+    return _in_the_foreground("pytest", "tests", *arguments)
+
+
+def benches(names: Sequence[str]) -> int:
+    """Runs the benches with their output on the screen; returns their status."""
+    packages.install_debian_packages(lambda line: None)
+    packages.ensure_venv(packages.DEPLOY_REQUIREMENTS, lambda line: None)
+    return _in_the_foreground("bench", *names)
+
+
+def _in_the_foreground(module: str, *arguments: str) -> int:
     environment = {"PYTHONPATH": str(REPOSITORY), **run.cargo_environment()}
     process = subprocess.Popen(
-        command,
+        [str(packages.VENV / "bin/python"), "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         cwd=REPOSITORY,
         env={**run.child_environment(), **environment},
@@ -68,7 +78,7 @@ def machine_tests(arguments: Sequence[str]) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # The terminal interrupted pytest as well; it takes its hosts down.
+        # The terminal interrupted it as well; it takes its hosts down.
         return process.wait()
 
 

@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("pytest_arguments", nargs="*", help="for pytest, after --")
     machine = add("machine-test", _machine_test, "run the machine tests alone")
     machine.add_argument("pytest_arguments", nargs="*", help="for pytest, after --")
+    bench = add("bench", _bench, "measure beside peers")
+    bench.add_argument("names", nargs="*", help="which benches (default: all)")
     add("tools", _tools, "print the folder that holds promtool and amtool")
     add("clean", _clean, "end every host and remove its files")
     add("distclean", _distclean, "remove the caches as well")
@@ -176,6 +178,10 @@ def _vagrant_table(_host: Host, _options: argparse.Namespace) -> int:
 def _lint(_host: Host, options: argparse.Namespace) -> int:
     checks.lint(_base(options), Progress())
     return 0
+
+
+def _bench(_host: Host, options: argparse.Namespace) -> int:
+    return checks.benches(options.names)
 
 
 def _test(_host: Host, options: argparse.Namespace) -> int:

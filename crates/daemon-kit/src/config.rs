@@ -112,7 +112,6 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)] // Only what is refused matters here.
     struct Config {
         listen: std::net::SocketAddr,
         limits: Option<Limits>,
@@ -120,7 +119,6 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)] // Only what is refused matters here.
     struct Limits {
         connections: u32,
     }
@@ -134,7 +132,10 @@ mod tests {
     #[test]
     fn each_mistake_names_file_line_and_key() {
         let good = "listen = \"127.0.0.1:8000\"\n";
-        assert!(parse::<Config>("api.toml".as_ref(), good).is_ok());
+        let whole = format!("{good}[limits]\nconnections = 7\n");
+        let config: Config = parse("api.toml".as_ref(), &whole).unwrap();
+        assert_eq!(config.listen.port(), 8000);
+        assert_eq!(config.limits.map(|limits| limits.connections), Some(7));
         assert_eq!(
             message(&format!("{good}colour = 1\n")),
             "api.toml:2: colour: unknown field `colour`, expected `listen` or `limits`"

@@ -38,12 +38,15 @@ BASE_PACKAGES = (
     "systemd-sysv",
 )
 
-# Only downloaded; one that is missing here is fetched during the deploy.
+# Only downloaded; one that is missing here is fetched during the deploy. nginx and
+# Redis are the services of ansible/examples.
 CACHED_PACKAGES = (
+    "nginx",
     "prometheus",
     "prometheus-alertmanager",
     "prometheus-blackbox-exporter",
     "prometheus-node-exporter",
+    "redis-server",
     "sqlite3",
 )
 

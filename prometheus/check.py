@@ -159,16 +159,15 @@ def alert_rules(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def route_of(rule: dict[str, Any]) -> dict[str, Any]:
-    """Where an alert of ours belongs: all to the bot, the severe ones to people as well."""
-    severity = rule["labels"]["severity"]
-    receivers = {
-        "none": ["alert-bot"],
-        "info": ["alert-bot"],
-        "warning": ["alert-bot", "people"],
-        "critical": ["alert-bot", "people"],
-    }
-    labels = {"alertname": rule["alert"], "severity": severity, "host": "a"}
-    return {"labels": labels, "receivers": receivers[severity]}
+    """Where an alert of ours belongs: to the bot, and to people what is severe and not its to repair."""
+    given = rule.get("labels", {})
+    labels = {"alertname": rule["alert"], "host": "a"}
+    # A label that is a template has no value before there is an alert.
+    labels |= {name: text for name, text in given.items() if "{{" not in text}
+    if rule["alert"] == "RepairOverdue":
+        return {"labels": labels, "receivers": ["people"]}
+    to_people = "repair" not in labels and labels["severity"] not in ("none", "info")
+    return {"labels": labels, "receivers": ["alert-bot", "people"] if to_people else ["alert-bot"]}
 
 
 def main() -> int:

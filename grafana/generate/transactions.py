@@ -234,6 +234,16 @@ def workers(d: dashboard.Dashboard) -> None:
     )
     d.with_panel(
         graph(
+            "Workers",
+            "none",
+            "Prometheus does not answer.",
+            query(f"transactions:workers:running{{{HOST}}}", "running"),
+            query(f"transactions:workers:busy{{{HOST}}}", "busy", "B"),
+            span=6,
+        ).description("Where all that run are busy the backlog grows and the bot starts another.")
+    )
+    d.with_panel(
+        graph(
             "From created to settled",
             "s",
             IDLE,
@@ -246,7 +256,7 @@ def workers(d: dashboard.Dashboard) -> None:
                 "95 %",
                 "B",
             ),
-            span=8,
+            span=6,
         )
     )
     d.with_panel(
@@ -258,7 +268,7 @@ def workers(d: dashboard.Dashboard) -> None:
             query(
                 f"sum(rate(transactions_worker_claimed_total{{{HOST}}}[$__rate_interval]))", "claimed", "B"
             ),
-            span=8,
+            span=6,
         )
     )
     d.with_panel(
@@ -271,7 +281,7 @@ def workers(d: dashboard.Dashboard) -> None:
                     f"sum by (reason) (increase(transactions_worker_errors_total{{{HOST}}}[$__rate_interval])) > 0",
                     "{{reason}}",
                 ),
-                span=8,
+                span=6,
             )
         )
     )

@@ -2,7 +2,7 @@
 
 use daemon_kit::reply::Reply;
 use http::HeaderMap;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use transactions::Outcome;
 use transactions::store::StoreError;
 
@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub(crate) claimed: IntCounter,
     /// Transactions generated.
     pub(crate) inserted: IntCounter,
+    /// Seconds with a claim in hand: its rate is the share of this worker that is in use.
+    pub(crate) busy: Counter,
     errors: IntCounterVec,
     /// From created to settled.
     pub(crate) settle_latency: Histogram,
@@ -56,6 +58,13 @@ impl Metrics {
                 counter(
                     "transactions_worker_inserted_total",
                     "Transactions inserted by this worker's generator.",
+                ),
+            ),
+            busy: register(
+                &registry,
+                float_counter(
+                    "transactions_worker_busy_seconds_total",
+                    "Time this worker spent on claimed transactions.",
                 ),
             ),
             errors: register(
@@ -114,6 +123,10 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registr
 
 fn counter(name: &str, help: &str) -> IntCounter {
     IntCounter::new(name, help).expect(CONSTANT)
+}
+
+fn float_counter(name: &str, help: &str) -> Counter {
+    Counter::new(name, help).expect(CONSTANT)
 }
 
 fn counter_vec(name: &str, help: &str, label: &str) -> IntCounterVec {

@@ -95,6 +95,7 @@ impl Settler {
         let mut waiting = claims.into_iter();
         let mut finished = Vec::new();
         let mut settled_at = Instant::now();
+        let mut busy_since = Instant::now();
         while !stop.is_cancelled() {
             let Some(claim) = waiting.next() else { break };
             // Not cut short by a stop: a payment in hand is finished.
@@ -116,8 +117,10 @@ impl Settler {
                     .await;
                 settled_at = Instant::now();
             }
+            busy_since = self.count_busy(busy_since);
         }
         self.settle(finished, lease_ends, stop).await;
+        self.count_busy(busy_since);
         let left: Vec<_> = waiting.map(|claim| claim.ticket).collect();
         if !left.is_empty() {
             let released = self.store.release(left).await;
@@ -147,6 +150,13 @@ impl Settler {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Counts the time since then as work; returns the moment up to which it is counted.
+    fn count_busy(&self, since: Instant) -> Instant {
+        let now = Instant::now();
+        self.metrics.busy.inc_by((now - since).as_secs_f64());
+        now
     }
 
     fn count(&self, finished: &[Finished], results: &[SettleResult]) {

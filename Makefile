@@ -2,19 +2,21 @@
 # and a Rust toolchain, as root or as a user with sudo.
 #
 #   NAME=demo     which host (several can be up, on other ports)
+#   HOSTS=3       `make up` a fleet of so many, called NAME-1 to NAME-3
 #   CMD='…'       what `make shell` runs instead of a shell
 #   UNIT=…        whose journal `make logs` shows
 
 NAME ?= demo
+HOSTS ?= 1
 host := host/run.sh --name $(NAME)
 
-.PHONY: help up down status shell logs deb test lint bench vagrant-test clean distclean
+.PHONY: help up down status shell logs deb test lint bench soak vagrant-test clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Bring the whole stack up on a real systemd and print where it answers
-	@$(host) up
+	@$(host) up --hosts $(HOSTS)
 
 down: ## End it; nothing of it keeps running
 	@$(host) down
@@ -44,6 +46,9 @@ lint: ## Check formatting, lints, rules, playbook and unit files
 
 bench: ## Measure healing and intake beside peers, on a host of their own
 	@$(host) bench
+
+soak: ## Run the campaigns of the tests at full size (hours); writes docs/soak.md
+	@$(host) soak
 
 clean: ## End every host and remove its files
 	@$(host) clean

@@ -2,6 +2,7 @@
 
 `make up` runs the steps in this order, one module each:
 preflight → ports → build → tree → boot → network → deploy → health → report.
-`teardown` undoes all of them. Standard library only, because it must run
+With HOSTS=3 `fleet` runs them for several hosts, which `switch` connects and
+`inventory` tells apart. `teardown` undoes all of them. Standard library only, because it must run
 before anything could be installed.
 """

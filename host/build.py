@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from host import packages, run
@@ -35,14 +35,16 @@ def pack_daemons(on_line: OnLine) -> list[str]:
     return stale
 
 
-def cargo(arguments: list[str], step: str, on_line: OnLine) -> None:
-    """Runs cargo in the workspace as the calling user."""
+def cargo(
+    arguments: list[str], step: str, on_line: OnLine, variables: Mapping[str, str] | None = None
+) -> None:
+    """Runs cargo in the workspace as the calling user, with `variables` in its environment."""
     run.logged(
         ["cargo", *arguments],
         packages.log(step),
         what=f"cargo {arguments[0]}",
         user=run.User.calling(),
-        environment=run.cargo_environment(),
+        environment={**run.cargo_environment(), **(variables or {})},
         cwd=REPOSITORY,
         on_line=on_line,
     )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from host import build, packages, run, tree, up
+from host import build, packages, run, soak, tree, up
 from host.report import Progress
 from host.settings import REPOSITORY
 
-# Knows `--locked` and the 2024 edition; any newer one is as good.
-NEXTEST_VERSION = "0.9.143"
 YAML = ("ansible", "prometheus", "grafana/provisioning")
 
 
@@ -44,9 +42,11 @@ def test(base: tree.Base, progress: Progress, pytest_arguments: Sequence[str]) -
     with progress.step("tools: what the tests call") as on_line:
         packages.install_test_packages(on_line)
     with progress.step("tools: cargo-nextest") as on_line:
-        packages.install_cargo_command("cargo-nextest", NEXTEST_VERSION, on_line)
+        packages.install_cargo_command("cargo-nextest", packages.NEXTEST_VERSION, on_line)
     with progress.step("cargo nextest: unit, property, process tests") as on_line:
         build.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"], "nextest", on_line)
+    for figure in soak.figures(packages.log("nextest")):
+        print(f"      {figure}", flush=True)
     up.pack(progress)
     print("  machine tests on a host of their own:", flush=True)
     status = machine_tests(pytest_arguments)

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 
-from host import checks, guest, health, lock, network, packages, preflight, teardown, tree, vagrant
+from host import checks, fleet, guest, health, inventory, lock, network, packages, preflight
+from host import teardown, tree, vagrant
 from host import deploy as deploy_step
 from host import up as up_steps
 from host.errors import StepError
@@ -54,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=function)
         return command
 
-    add("up", _up, "bring everything up")
+    up = add("up", _up, "bring everything up")
+    up.add_argument("--hosts", type=int, default=1, help="that many, as a fleet (default: 1)")
     add("down", _down, "end everything")
     add("status", _status, "show the services")
     shell = add("shell", _shell, "open a root shell in the host")
@@ -76,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     machine.add_argument("pytest_arguments", nargs="*", help="for pytest, after --")
     bench = add("bench", _bench, "measure beside peers")
     bench.add_argument("names", nargs="*", help="which benches (default: all)")
+    soak = add("soak", _soak, "run the tests' campaigns at full size")
+    soak.add_argument("--transcript", type=Path, default=REPOSITORY / "docs" / "soak.md")
+    soak.add_argument("names", nargs="*", help="packages, or machine (default: all)")
     add("tools", _tools, "print the folder that holds promtool and amtool")
     add("clean", _clean, "end every host and remove its files")
     add("distclean", _distclean, "remove the caches as well")
@@ -88,6 +93,8 @@ def _base(options: argparse.Namespace) -> tree.Base:
 
 def _up(host: Host, options: argparse.Namespace) -> int:
     progress = Progress()
+    if options.hosts != 1:
+        return _up_fleet(host, options, progress)
     survey = up_steps.up(host, _base(options), progress)
     print(f"\nhost {host.name} is up after {progress.total():.0f} s\n")
     print(table(survey))
@@ -95,20 +102,35 @@ def _up(host: Host, options: argparse.Namespace) -> int:
     return 0
 
 
+def _up_fleet(host: Host, options: argparse.Namespace, progress: Progress) -> int:
+    surveys = fleet.up_fleet(host, options.hosts, _base(options), progress)
+    print(f"\nfleet {host.name} is up after {progress.total():.0f} s")
+    for member, survey in surveys.items():
+        print(f"\n{member.name}\n{table(survey)}")
+    print(f"\nA shell in one of them: make shell NAME={next(iter(surveys)).name}")
+    return 0
+
+
 def _down(host: Host, _options: argparse.Namespace) -> int:
+    # The fleet's own lock first: whoever brings it up must not start another member.
     with lock.exclusive(host, evict=True):
-        teardown.stop(host, gracefully=True)
-    print(f"host {host.name} is down; its files stay in {host.directory} (`make clean`)")
+        members = inventory.members(host)
+        with fleet.exclusive(members, evict=True):
+            fleet.stop(host)
+    for gone in members or [host]:
+        print(f"host {gone.name} is down; its files stay in {gone.directory} (`make clean`)")
     return 0
 
 
 def _status(host: Host, _options: argparse.Namespace) -> int:
-    if leader_pid(host) is None:
+    running = [it for it in (host, *inventory.members(host)) if leader_pid(it) is not None]
+    if not running:
         print(f"host {host.name} is down; start it with `make up`")
         return 1
-    survey = health.survey(host)
-    print(table(survey))
-    return 0 if all(entry.acceptable for entry in survey) else 1
+    surveys = {member: health.survey(member) for member in running}
+    for member, survey in surveys.items():
+        print(table(survey) if member == host else f"{member.name}\n{table(survey)}")
+    return 0 if all(entry.acceptable for survey in surveys.values() for entry in survey) else 1
 
 
 def _shell(host: Host, options: argparse.Namespace) -> int:
@@ -125,7 +147,7 @@ def _logs(host: Host, options: argparse.Namespace) -> int:
 def _boot(host: Host, options: argparse.Namespace) -> int:
     with lock.exclusive(host):
         forwards = network.wanted_forwards(host)
-        preflight.check(host, forwards)
+        preflight.check({host: forwards})
         progress = Progress()
         up_steps.install_packages(progress)
         up_steps.start(host, _base(options), forwards, progress)
@@ -151,7 +173,7 @@ def _leader(host: Host, _options: argparse.Namespace) -> int:
 
 
 def _preflight(host: Host, _options: argparse.Namespace) -> int:
-    preflight.check(host, network.wanted_forwards(host))
+    preflight.check({host: network.wanted_forwards(host)})
     print("ready for `make up`")
     return 0
 
@@ -182,6 +204,11 @@ def _lint(_host: Host, options: argparse.Namespace) -> int:
 
 def _bench(_host: Host, options: argparse.Namespace) -> int:
     return checks.benches(options.names)
+
+
+def _soak(_host: Host, options: argparse.Namespace) -> int:
+    soak.soak(options.transcript, options.names)
+    return 0
 
 
 def _test(_host: Host, options: argparse.Namespace) -> int:

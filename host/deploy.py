@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from host import packages, run
+from host import inventory, packages, run
 from host.errors import StepError
 from host.processes import leader_pid
 from host.settings import REPOSITORY, Host
@@ -38,21 +39,47 @@ def deploy(
     # Errors
     `StepError` with the failed task when the playbook fails.
     """
-    log = host.log("deploy")
     leader = leader_pid(host)
     if leader is None:
         raise StepError(f"host {host.name} is not up; nothing to deploy to")
     extra = {"ansible_nsenter_pid": leader, **(variables or {})}
+    return _play(host, INVENTORY, extra, on_line)
+
+
+def deploy_fleet(
+    fleet: Host,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    on_line: Callable[[str], None] = lambda line: None,
+) -> Recap:
+    """Runs the playbook against a fleet; `variables` override the example fleet's.
+
+    # Errors
+    `StepError` with the failed task when the playbook fails, or when a host is not up.
+    """
+    down = [member.name for member in inventory.members(fleet) if leader_pid(member) is None]
+    if down:
+        raise StepError(f"{', '.join(down)}: not up; nothing to deploy to")
+    return _play(fleet, inventory.write(fleet), variables or {}, on_line)
+
+
+def _play(
+    owner: Host,
+    inventory_path: Path,
+    variables: Mapping[str, Any],
+    on_line: Callable[[str], None],
+) -> Recap:
+    log = owner.log("deploy")
     command = [
         str(packages.VENV / "bin/ansible-playbook"),
-        f"--inventory={INVENTORY}",
-        f"--extra-vars={json.dumps(extra)}",
+        f"--inventory={inventory_path}",
+        f"--extra-vars={json.dumps(variables)}",
         str(PLAYBOOK),
     ]
     environment = {
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
         # Ansible's own scratch space goes with the host.
-        "ANSIBLE_HOME": str(host.directory / "ansible"),
+        "ANSIBLE_HOME": str(owner.directory / "ansible"),
         "ANSIBLE_NOCOLOR": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
@@ -61,7 +88,7 @@ def deploy(
         command,
         log,
         what="the playbook",
-        host=host,
+        host=owner,
         environment=environment,
         cwd=REPOSITORY,
         on_line=on_line,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
+from host import inventory
 from host.errors import StepError
 from host.processes import leader_pid
 from host.settings import Host
@@ -21,7 +22,9 @@ def enter_command(host: Host, command: Sequence[str], *, terminal: str = "dumb")
     """
     leader = leader_pid(host)
     if leader is None:
-        raise StepError(f"host {host.name} is not up; start it with `make up`")
+        running = [it.name for it in inventory.members(host) if leader_pid(it) is not None]
+        hint = f"name one: make shell NAME={running[0]}" if running else "start it with `make up`"
+        raise StepError(f"host {host.name} is not up; {hint}")
     return [
         "nsenter",
         f"--target={leader}",

@@ -5,12 +5,18 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from host import guest, network
+from host import guest, inventory, network
 from host.processes import wait_until
-from host.settings import FORWARD_ADDRESS, SERVICES, Host, Service
+from host.settings import (
+    FORWARD_ADDRESS,
+    SERVICES,
+    SERVICES_OF_A_HOST_BY_ITSELF,
+    Host,
+    Service,
+)
 
 HEALTHY_SECONDS = 90.0
 PROBE_SECONDS = 3.0
@@ -44,17 +50,22 @@ class Health:
 def survey(host: Host) -> list[Health]:
     """Returns the state of every service of the stack on `host`."""
     outer_ports = {inner: outer for outer, inner in network.forwarded(host).items()}
-    return assess(guest.run(host, SHOW_UNITS).stdout, outer_ports)
+    services = inventory.services_of(host)
+    return assess(guest.run(host, SHOW_UNITS).stdout, outer_ports, services)
 
 
-def assess(shown_units: str, outer_ports: Mapping[int, int]) -> list[Health]:
-    """Returns the state of every service.
+def assess(
+    shown_units: str,
+    outer_ports: Mapping[int, int],
+    services: Sequence[Service] = SERVICES_OF_A_HOST_BY_ITSELF,
+) -> list[Health]:
+    """Returns the state of every one of `services`.
 
     `shown_units` is what SHOW_UNITS printed on the host, `outer_ports` gives
     the port on this machine that leads to each of the host's.
     """
     states = _unit_states(shown_units)
-    return [_inspect(service, states.get(service.unit, {}), outer_ports) for service in SERVICES]
+    return [_inspect(service, states.get(service.unit, {}), outer_ports) for service in services]
 
 
 def wait_until_healthy(host: Host) -> list[Health]:

@@ -1,36 +1,27 @@
-"""The host's network: slirp4netns, a process in user space and nothing else.
+"""A host's network and the ports of this machine that lead to it.
 
-No bridge, no address translation rules, no interface on this machine: when
-the process ends, everything it did is gone.
+A host by itself has a slirp4netns of its own; the members of a fleet share
+their fleet's, at addresses of their own (`switch`).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from host import launch
+from host import slirp
 from host.errors import StepError
-from host.processes import leader_pid, wait_until
-from host.settings import (
-    DEFAULT_HOST,
-    FORWARD_ADDRESS,
-    FORWARDED_PORTS,
-    GUEST_ADDRESS,
-    Host,
-)
+from host.processes import leader_pid
+from host.settings import DEFAULT_HOST, FORWARD_ADDRESS, FORWARDED_PORTS, GUEST_ADDRESS, Host
 
-READY_SECONDS = 10.0
-# slirp4netns reads one request of at most 4095 bytes.
-ANSWER_BYTES = 65536
 LARGEST_MTU = 65520
+
+# From one member's ports to the next one's, where a fleet has fixed ones.
+MEMBER_PORT_STEP = 100
 
 
 def connect(host: Host, forwards: Mapping[int, int]) -> None:
-    """Gives the host its network and forwards ports to it.
+    """Gives the host a network of its own and forwards ports to it.
 
     `forwards` maps ports on this machine's loopback address to ports of the guest.
 
@@ -38,49 +29,39 @@ def connect(host: Host, forwards: Mapping[int, int]) -> None:
     `StepError` when the network does not come up or a port cannot be bound.
     """
     leader = leader_pid(host)
-    log = host.log("network")
     if leader is None:
         raise StepError(f"host {host.name} has no init to connect", host.log("console"))
-    host.network_socket.parent.mkdir(parents=True, exist_ok=True)
-    host.network_socket.unlink(missing_ok=True)
-    command = [
-        "slirp4netns",
-        "--configure",
-        f"--mtu={LARGEST_MTU}",
-        # A guest has no business with what listens on this machine's loopback.
-        "--disable-host-loopback",
-        f"--api-socket={host.network_socket}",
-        str(leader),
-        "tap0",
-    ]
-    launch.start(host, host.network_unit, command, log, bound_to=host.machine_unit)
-    if not wait_until(lambda: _answers(host), READY_SECONDS):
-        raise StepError("slirp4netns did not start", log)
+    slirp.start(host, leader, ["--configure", f"--mtu={LARGEST_MTU}"])
     for outer, inner in forwards.items():
-        _forward(host, outer, inner)
+        slirp.forward(host, outer, GUEST_ADDRESS, inner)
 
 
 def forwarded(host: Host) -> dict[int, int]:
     """Returns the ports forwarded now, this machine's → the guest's; empty when down."""
-    try:
-        answer = _ask(host, "list_hostfwd")
-    except OSError:
-        return {}
-    entries = answer.get("entries", [])
-    return {entry["host_port"]: entry["guest_port"] for entry in entries}
+    seat = host.seat
+    if seat is None or host.network_socket.exists():
+        network, address = host, GUEST_ADDRESS
+    else:
+        network, address = seat.network, seat.address
+    found = slirp.forwards(network) or {}
+    return {outer: inner for (guest, inner), outer in found.items() if guest == address}
 
 
-def wanted_forwards(host: Host) -> dict[int, int]:
+def wanted_forwards(host: Host, ports: Iterable[int] = FORWARDED_PORTS) -> dict[int, int]:
     """Returns the forwards that `host` has or should get, this machine's ports → the guest's.
 
-    The default host answers on the ports themselves, any other on free ones.
+    The default host answers on the ports themselves, the members of the default
+    fleet 100 apart from each other, any other host on free ones.
     """
     present = forwarded(host)
     if present:
         return present
     if host.name == DEFAULT_HOST:
-        return {port: port for port in FORWARDED_PORTS}
-    return {_free_port(): port for port in FORWARDED_PORTS}
+        return {port: port for port in ports}
+    if host.seat is not None and host.seat.network.name == DEFAULT_HOST:
+        offset = (host.seat.number - 1) * MEMBER_PORT_STEP
+        return {port + offset: port for port in ports}
+    return {_free_port(): port for port in ports}
 
 
 def _free_port() -> int:
@@ -89,37 +70,3 @@ def _free_port() -> int:
         probe.bind((FORWARD_ADDRESS, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _forward(host: Host, outer: int, inner: int) -> None:
-    answer = _ask(
-        host,
-        "add_hostfwd",
-        proto="tcp",
-        host_addr=FORWARD_ADDRESS,
-        host_port=outer,
-        guest_addr=GUEST_ADDRESS,
-        guest_port=inner,
-    )
-    if "error" in answer:
-        reason = answer["error"].get("desc", "no reason given")
-        raise StepError(f"port {outer} could not be forwarded to the host: {reason}")
-
-
-def _answers(host: Host) -> bool:
-    try:
-        return "entries" in _ask(host, "list_hostfwd")
-    except OSError:
-        return False
-
-
-def _ask(host: Host, execute: str, **arguments: Any) -> dict[str, Any]:
-    request: dict[str, Any] = {"execute": execute}
-    if arguments:
-        request["arguments"] = arguments
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.fspath(host.network_socket))
-        connection.sendall(json.dumps(request).encode())
-        connection.shutdown(socket.SHUT_WR)
-        answer: dict[str, Any] = json.loads(connection.recv(ANSWER_BYTES))
-        return answer

@@ -22,6 +22,9 @@ TEST_REQUIREMENTS = (
     REPOSITORY / "requirements" / "dashboards.txt",
 )
 
+# Knows `--locked` and the 2024 edition; any newer one is as good.
+NEXTEST_VERSION = "0.9.143"
+
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/observability-stack.conf")
 
 OnLine = Callable[[str], None]

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ RUN_TOOLS = (
     Tool("mmdebstrap", "mmdebstrap"),
     Tool("slirp4netns", "slirp4netns"),
     Tool("nsenter", "util-linux"),
+    Tool("ip", "iproute2"),
     Tool("dpkg-deb", "dpkg"),
 )
 BUILD_TOOLS = (
@@ -73,13 +74,13 @@ def missing_packages() -> list[str]:
     return packages
 
 
-def check(host: Host, forwards: Iterable[int]) -> None:
-    """Checks the machine for `host`, which will take the ports `forwards`.
+def check(forwards: Mapping[Host, Iterable[int]]) -> None:
+    """Checks the machine for hosts, each with the ports of this machine that it will take.
 
     # Errors
     `StepError` that lists everything in the way, each with what to do.
     """
-    problems = [*_rust_problems(), *_port_problems(host, forwards), *_privilege_problems()]
+    problems = [*_rust_problems(), *_port_problems(forwards), *_privilege_problems()]
     if problems:
         raise StepError("this machine is not ready:\n" + "\n".join(f"  - {it}" for it in problems))
 
@@ -100,9 +101,11 @@ def _rust_problems() -> list[str]:
     return []
 
 
-def _port_problems(host: Host, forwards: Iterable[int]) -> list[str]:
-    holders = ports.taken(forwards, ignore=of_host(host))
-    return [f"{holder}; stop it first" for holder in holders]
+def _port_problems(forwards: Mapping[Host, Iterable[int]]) -> list[str]:
+    wanted = [port for ports_of_one in forwards.values() for port in ports_of_one]
+    networks = {host.seat.network for host in forwards if host.seat}
+    ours = [pid for host in {*forwards, *networks} for pid in of_host(host)]
+    return [f"{holder}; stop it first" for holder in ports.taken(wanted, ignore=ours)]
 
 
 def _privilege_problems() -> list[str]:

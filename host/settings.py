@@ -25,7 +25,10 @@ SUITES = ("trixie", "bookworm")
 HOST_MARKER = "OBSERVABILITY_STACK_HOST"
 
 # slirp4netns gives every guest the same addresses in a network of its own.
+GUEST_NETWORK = "10.0.2.0/24"
+GUEST_PREFIX_LENGTH = 24
 GUEST_ADDRESS = "10.0.2.100"
+GUEST_GATEWAY = "10.0.2.2"
 GUEST_NAMESERVER = "10.0.2.3"
 FORWARD_ADDRESS = "127.0.0.1"
 
@@ -39,25 +42,41 @@ class Service:
     port: int | None = None
     health_path: str = "/health"
     optional: bool = False
+    # The group of a fleet's hosts that has it; None means every host. A host by
+    # itself has all but the database.
+    group: str | None = None
 
+
+APP, DATABASE, MONITORING = "app", "database", "monitoring"
 
 SERVICES = (
-    Service("transactions-api", "transactions-api.service", 8000),
+    Service("transactions-api", "transactions-api.service", 8000, group=APP),
     Service("alert-bot", "alert-bot.service", 5001),
-    Service("prometheus", "prometheus.service", 9090, "/-/ready"),
-    Service("alertmanager", "prometheus-alertmanager.service", 9093, "/-/ready"),
+    Service("prometheus", "prometheus.service", 9090, "/-/ready", group=MONITORING),
+    Service("alertmanager", "prometheus-alertmanager.service", 9093, "/-/ready", group=MONITORING),
     # Grafana comes from its vendor's repository, which may be out of reach.
-    Service("grafana", "grafana-server.service", 3000, "/api/health", optional=True),
-    Service("transactions-worker@1", "transactions-worker@1.service"),
+    Service(
+        "grafana", "grafana-server.service", 3000, "/api/health", optional=True, group=MONITORING
+    ),
+    Service("transactions-worker@1", "transactions-worker@1.service", group=APP),
     # Its service starts with the first scrape; the socket is what must be there.
     Service("unit-exporter", "unit-exporter.socket"),
     Service("node-exporter", "prometheus-node-exporter.service"),
-    Service("blackbox-exporter", "prometheus-blackbox-exporter.service"),
+    Service("blackbox-exporter", "prometheus-blackbox-exporter.service", group=MONITORING),
+    Service("postgresql", "postgresql.service", group=DATABASE),
+)
+
+SERVICES_OF_A_HOST_BY_ITSELF = tuple(
+    service for service in SERVICES if service.group in (None, APP, MONITORING)
 )
 
 FORWARDED_PORTS = tuple(service.port for service in SERVICES if service.port is not None)
 
 DAEMONS = ("transactions-api", "transactions-worker", "alert-bot", "unit-exporter")
+
+# What a fleet's hosts are called: the fleet's name and a number.
+_MEMBER_NAME = re.compile(r"(?P<fleet>.+)-(?P<number>[1-9])")
+MOST_MEMBERS = 9
 
 _HOST_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -99,6 +118,12 @@ class Host:
         return f"observability-stack-{self.name}-network.service"
 
     @property
+    def seat(self) -> Seat | None:
+        """Its place in a fleet, as far as its name tells."""
+        found = _MEMBER_NAME.fullmatch(self.name)
+        return Seat(Host(found["fleet"]), int(found["number"])) if found else None
+
+    @property
     def marker(self) -> dict[str, str]:
         return {HOST_MARKER: self.name}
 
@@ -107,6 +132,19 @@ class Host:
         folder = self.directory / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{step}.log"
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A host's place in a fleet; `network` bears the fleet's name and is what connects it."""
+
+    network: Host
+    number: int
+
+    @property
+    def address(self) -> str:
+        first = GUEST_ADDRESS.rpartition(".")
+        return f"{first[0]}.{int(first[2]) + self.number}"
 
 
 def child_environment(host: Host | None = None) -> dict[str, str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from host import boot, build, deploy, health, lock, network, packages, preflight, teardown, tree
+from host import boot, build, deploy, health, inventory, lock, network, packages, preflight
+from host import teardown, tree
 from host.errors import StepError
 from host.processes import leader_pid
 from host.report import Progress, journal, table
@@ -23,9 +24,12 @@ def up(host: Host, base: tree.Base, progress: Progress) -> list[health.Health]:
     `StepError` of the step that failed.
     """
     with lock.exclusive(host):
+        if any(leader_pid(member) for member in inventory.members(host)):
+            raise StepError(f"{host.name} is up as a fleet; end it with `make down`")
+        inventory.forget(host)
         with progress.step("preflight: ports, Rust, privileges"):
             forwards = network.wanted_forwards(host)
-            preflight.check(host, forwards)
+            preflight.check({host: forwards})
         install_packages(progress)
         with progress.step("tools: ansible in .venv") as on_line:
             packages.ensure_venv(packages.DEPLOY_REQUIREMENTS, on_line)

@@ -1,0 +1,129 @@
+"""Which hosts a fleet has and what each is for, written as the inventory that Ansible reads.
+
+The file is made by `up` and is the one place that remembers a fleet's size.
+Its variables are those of the inventory `example-fleet`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from secrets import token_urlsafe
+
+from host.processes import leader_pid
+from host.settings import (
+    APP,
+    DATABASE,
+    MONITORING,
+    REPOSITORY,
+    SERVICES,
+    SERVICES_OF_A_HOST_BY_ITSELF,
+    Host,
+    Service,
+)
+
+EXAMPLE = REPOSITORY / "ansible" / "inventories" / "example-fleet"
+
+# Two watch each other and all the rest; a third would add nothing but load.
+MOST_MONITORING = 2
+
+
+def plan(network: Host, size: int) -> dict[str, list[str]]:
+    """Returns group → hosts of a fleet of so many hosts.
+
+    The last one keeps the data, all others run the application, and the first
+    two of them watch.
+    """
+    names = [f"{network.name}-{number}" for number in range(1, size + 1)]
+    application = names[:-1]
+    return {APP: application, DATABASE: names[-1:], MONITORING: application[:MOST_MONITORING]}
+
+
+def directory(network: Host) -> Path:
+    """Returns the folder that `ansible-playbook --inventory` takes."""
+    return network.directory / "inventory"
+
+
+def remember(network: Host, size: int) -> None:
+    """Writes down which hosts there are to be, before any of them runs."""
+    _write(network, plan(network, size), {})
+
+
+def forget(network: Host) -> None:
+    """Makes `network` a host by itself."""
+    shutil.rmtree(directory(network), ignore_errors=True)
+
+
+def write(network: Host) -> Path:
+    """Writes the inventory of the running fleet, how to reach each host included."""
+    groups = _groups(network)
+    reach: dict[str, dict[str, object]] = {}
+    for member in members(network):
+        seat = member.seat
+        assert seat is not None, "a member's name tells its seat"
+        reach[member.name] = {
+            "ansible_connection": "nsenter",
+            "ansible_nsenter_pid": leader_pid(member),
+            "stack_listen_address": seat.address,
+            "stack_external_host": "localhost",
+        }
+    _write(network, groups, reach)
+    return directory(network)
+
+
+def members(network: Host) -> list[Host]:
+    """Returns the fleet's hosts, as last brought up; none where it is no fleet."""
+    names = {name for hosts in _groups(network).values() for name in hosts}
+    return [Host(name) for name in sorted(names)]
+
+
+def services_of(host: Host) -> list[Service]:
+    """Returns the services that `host` should have."""
+    seat = host.seat
+    groups = _groups(seat.network) if seat else {}
+    mine = {group for group, hosts in groups.items() if host.name in hosts}
+    if not mine:
+        return list(SERVICES_OF_A_HOST_BY_ITSELF)
+    return [service for service in SERVICES if service.group is None or service.group in mine]
+
+
+def _file(network: Host) -> Path:
+    return directory(network) / "hosts.json"
+
+
+def _groups(network: Host) -> dict[str, list[str]]:
+    try:
+        written = json.loads(_file(network).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return {group: list(entry["hosts"]) for group, entry in written.items() if group != "all"}
+
+
+def _write(
+    network: Host, groups: dict[str, list[str]], reach: dict[str, dict[str, object]]
+) -> None:
+    directory(network).mkdir(parents=True, exist_ok=True, mode=0o700)
+    variables = directory(network) / "group_vars"
+    variables.unlink(missing_ok=True)
+    variables.symlink_to(EXAMPLE / "group_vars")
+    content: dict[str, dict[str, object]] = {
+        group: {"hosts": dict.fromkeys(hosts, {})} for group, hosts in groups.items()
+    }
+    names = sorted({name for hosts in groups.values() for name in hosts})
+    content["all"] = {"hosts": reach, "vars": _secrets(network, names)}
+    _file(network).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _secrets(network: Host, names: list[str]) -> dict[str, object]:
+    """Returns what a site would keep in Ansible's vault: made once, and kept."""
+    try:
+        known = json.loads(_file(network).read_text(encoding="utf-8"))["all"]["vars"]
+    except FileNotFoundError:
+        known = {}
+    tokens = known.get("fleet_webhook_tokens", {})
+    return {
+        "fleet_webhook_tokens": {name: tokens.get(name, token_urlsafe()) for name in names},
+        "fleet_transactions_password": known.get("fleet_transactions_password", token_urlsafe()),
+        "fleet_repairs_password": known.get("fleet_repairs_password", token_urlsafe()),
+    }

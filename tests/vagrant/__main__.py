@@ -21,13 +21,21 @@ import outages
 import packages
 import user as account
 from machine import Machine, wait_until
-from report import OnLine, Report
 
 from host import build, ports
 from host.errors import StepError
 from host.packages import LOGS
 from host.report import failure
 from host.settings import FORWARDED_PORTS
+from host.transcript import OnLine, Transcript
+
+INTRODUCTION = """\
+# `make vagrant-test`, as it ran
+
+Written by `make vagrant-test`. A real `vagrant up` with the repository's own Vagrantfile: a
+virtual machine under software emulation on one core, 16 to 36 times slower than the machine
+around it, so the durations tell what happened and in which order, not how fast the stack is.
+"""
 
 BOX = "stack-test"
 API, BOT, SSH = 8000, 5001, 22
@@ -49,7 +57,7 @@ def main() -> int:
         print("root is needed, for packages, the box and the account of the test", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
+    report = Transcript()
     failed = True
     try:
         run_all(report)
@@ -61,11 +69,13 @@ def main() -> int:
         if not (failed and options.keep):
             account.remove()
     if options.transcript and not failed:
-        report.write(options.transcript)
+        report.write(
+            options.transcript, INTRODUCTION, [["vagrant", "--version"], ["qemu-system-x86_64", "--version"]]
+        )
     return int(failed)
 
 
-def run_all(report: Report) -> None:
+def run_all(report: Transcript) -> None:
     """Runs every step on a machine of its own.
 
     # Errors

@@ -188,7 +188,10 @@ fn every_sequence_of_events_keeps_every_promise() {
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
-    eprintln!("{sequences} sequences, {} actions", acted.get());
+    eprintln!(
+        "campaign: {sequences} alert sequences, {} actions, every promise kept",
+        acted.get()
+    );
     assert!(
         acted.get() >= sequences as usize,
         "hardly anything is tried"

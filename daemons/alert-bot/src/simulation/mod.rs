@@ -438,6 +438,7 @@ fn tell(lane: u64) {
         Some(seed) => seed..seed + 1,
         None => 0..number_from_env("ALERT_BOT_SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS),
     };
+    let mut told = 0;
     for seed in seeds.filter(|seed| seed % LANES == lane) {
         eprintln!("seed {seed}: ALERT_BOT_SIMULATION_SEED={seed} repeats it");
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -446,7 +447,9 @@ fn tell(lane: u64) {
             .build()
             .unwrap();
         runtime.block_on(story(seed));
+        told += 1;
     }
+    eprintln!("campaign: {told} simulated stories of the bot in lane {lane}, every book balanced");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_failing_disk_is_never_acknowledged() {
             refused += run_with_failing_call(call, nth);
         }
     }
-    eprintln!("2 × {faults} calls failed, {refused} requests refused");
+    eprintln!("campaign: 2 × {faults} calls failed, {refused} requests refused, none lost");
     assert!(refused > 0, "some failure struck a request");
 }
 

@@ -53,7 +53,8 @@ fn client(number: usize, load: &Load) -> HashMap<String, String> {
 fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     let kills = std::env::var("TRANSACTIONS_KILLS").map_or(KILLS, |n| n.parse().unwrap());
     let mut dice = Dice::new();
-    eprintln!("{kills} kills, seed {}", dice.0);
+    let seed = dice.0;
+    eprintln!("seed {seed}");
     let place = Place::new();
     let mut api = place.start();
     let load = Arc::new(Load {
@@ -84,8 +85,11 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
         .into_iter()
         .flat_map(|client| client.join().unwrap())
         .collect();
-    eprintln!("{} acknowledged", acknowledged.len());
     assert_store_holds(&place, &acknowledged);
+    let count = acknowledged.len();
+    eprintln!(
+        "campaign: {kills} kills of the API (seed {seed}), {count} acknowledged, none lost or doubled"
+    );
 }
 
 fn assert_store_holds(place: &Place, acknowledged: &HashMap<String, String>) {

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from host import checks, fleet, guest, health, inventory, lock, network, packages, preflight
+from host import soak as campaigns
 from host import teardown, tree, vagrant
 from host import deploy as deploy_step
 from host import up as up_steps
@@ -19,6 +21,7 @@ from host.settings import (
     CACHE_DIRECTORY,
     DEFAULT_HOST,
     DEFAULT_SUITE,
+    REPOSITORY,
     SERVICES,
     STATE_DIRECTORY,
     SUITES,
@@ -207,7 +210,7 @@ def _bench(_host: Host, options: argparse.Namespace) -> int:
 
 
 def _soak(_host: Host, options: argparse.Namespace) -> int:
-    soak.soak(options.transcript, options.names)
+    campaigns.soak(options.transcript, options.names)
     return 0
 
 

@@ -154,15 +154,15 @@ impl Collector {
         let tree = &mut self.tree;
         joined([
             tree.read_each(CgroupFile::CpuPressure, deadline, |reading, found| {
-                reading.cpu_pressure = Some(text::pressure(found)?);
+                reading.cpu_stalls.note(text::pressure(found)?);
                 Ok(())
             }),
             tree.read_each(CgroupFile::MemoryPressure, deadline, |reading, found| {
-                reading.memory_pressure = Some(text::pressure(found)?);
+                reading.memory_stalls.note(text::pressure(found)?);
                 Ok(())
             }),
             tree.read_each(CgroupFile::IoPressure, deadline, |reading, found| {
-                reading.io_pressure = Some(text::pressure(found)?);
+                reading.io_stalls.note(text::pressure(found)?);
                 Ok(())
             }),
         ])

@@ -128,18 +128,30 @@ impl Exposition {
     }
 
     fn value(&mut self, value: Value) {
+        match value {
+            Value::Whole(number) => self.number(number),
+            Value::Signed(number) => self.number(number),
+            Value::Micros(micros) => self.seconds(micros),
+        }
+    }
+
+    fn number(&mut self, number: impl itoa::Integer) {
+        let mut digits = itoa::Buffer::new();
+        self.text
+            .extend_from_slice(digits.format(number).as_bytes());
+    }
+
+    /// Whole seconds without a fraction, others with six digits of it.
+    fn seconds(&mut self, micros: u64) {
         const MICROS: u64 = 1_000_000;
-        let written = match value {
-            Value::Whole(number) => write!(self.text, "{number}"),
-            Value::Signed(number) => write!(self.text, "{number}"),
-            Value::Micros(micros) if micros.is_multiple_of(MICROS) => {
-                write!(self.text, "{}", micros / MICROS)
-            }
-            Value::Micros(micros) => {
-                write!(self.text, "{}.{:06}", micros / MICROS, micros % MICROS)
-            }
-        };
-        written.expect("a Vec takes every write");
+        self.number(micros / MICROS);
+        let fraction = micros % MICROS;
+        if fraction > 0 {
+            // A leading one holds the place of leading zeros, and gives way to the point.
+            let point = self.text.len();
+            self.number(fraction + MICROS);
+            self.text[point] = b'.';
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::cgroup_text::{Cpu, DeviceIo, MemoryEvents, MemoryStat, Pressure};
 use crate::processes::Usage;
+use crate::unit_group::CgroupFile;
 
 /// The figures of one unit. Bytes, microseconds and counts, as the kernel gives them.
 #[derive(Clone, Debug, Default)]
@@ -17,15 +18,37 @@ pub struct Reading {
     pub memory_swap_current: Option<u64>,
     pub memory_peak: Option<u64>,
     pub io: Vec<DeviceIo>,
+    /// This and what follows stays from scrape to scrape while the unit is idle.
     pub tasks_current: Option<u64>,
     pub pids_max_events: Option<u64>,
-    pub cpu_pressure: Option<Pressure>,
-    pub memory_pressure: Option<Pressure>,
-    pub io_pressure: Option<Pressure>,
-    /// What the unit's processes show themselves, where a controller is absent. Stays from scrape
-    /// to scrape while the unit is idle.
+    pub cpu_stalls: Stalls,
+    pub memory_stalls: Stalls,
+    pub io_stalls: Stalls,
+    /// What the unit's processes show themselves, where a controller is absent.
     pub processes: Option<Usage>,
     pub limits: Limits,
+}
+
+/// A pressure file, and whether it still moves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stalls {
+    shown: Option<Pressure>,
+    last_read: Option<Pressure>,
+    is_settled: bool,
+}
+
+impl Stalls {
+    /// What the file said.
+    pub fn shown(self) -> Option<Pressure> {
+        self.shown
+    }
+
+    /// Takes over what the file says now.
+    pub fn note(&mut self, found: Pressure) {
+        self.is_settled = self.last_read == Some(found);
+        self.last_read = Some(found);
+        self.shown = Some(found);
+    }
 }
 
 /// What an administrator sets, and therefore seldom changes. `None`: no limit, or none known.
@@ -45,15 +68,49 @@ impl Reading {
         *self = Self {
             io,
             cpu_before: self.cpu,
+            tasks_current: self.tasks_current,
+            pids_max_events: self.pids_max_events,
+            cpu_stalls: self.cpu_stalls,
+            memory_stalls: self.memory_stalls,
+            io_stalls: self.io_stalls,
             processes: self.processes,
             limits: self.limits,
             ..Self::default()
         };
     }
 
-    /// Whether the unit's processes have not run since the last scrape. Then they are the same, and
-    /// have no more memory than before.
-    pub fn is_idle(&self) -> bool {
+    /// Whether the file still says what it said at the last scrape.
+    ///
+    /// Only running processes begin and end others, meet a limit, allocate, or begin to wait for
+    /// memory or a device. While none has run, all that can move is a wait that had begun before,
+    /// and then the file moved between the last two readings. A process that was woken and has got
+    /// no processor ever since is seen late: as soon as it runs.
+    pub fn stays(&self, file: CgroupFile) -> bool {
+        self.is_idle()
+            && match file {
+                CgroupFile::PidsCurrent | CgroupFile::PidsEvents | CgroupFile::Procs => true,
+                CgroupFile::CpuPressure => self.cpu_stalls.is_settled,
+                CgroupFile::MemoryPressure => self.memory_stalls.is_settled,
+                CgroupFile::IoPressure => self.io_stalls.is_settled,
+                _ => false,
+            }
+    }
+
+    /// Empties what stays from scrape to scrape, before it is read again: the unit may be gone.
+    pub fn forget(&mut self, file: CgroupFile) {
+        match file {
+            CgroupFile::PidsCurrent => self.tasks_current = None,
+            CgroupFile::PidsEvents => self.pids_max_events = None,
+            CgroupFile::Procs => self.processes = None,
+            CgroupFile::CpuPressure => self.cpu_stalls.shown = None,
+            CgroupFile::MemoryPressure => self.memory_stalls.shown = None,
+            CgroupFile::IoPressure => self.io_stalls.shown = None,
+            _ => {}
+        }
+    }
+
+    /// Whether the unit's processes have not run since the last scrape.
+    fn is_idle(&self) -> bool {
         self.cpu.is_some() && self.cpu == self.cpu_before
     }
 

@@ -24,11 +24,10 @@ pub fn states(text: &mut Exposition, shared: &Shared, tree: &Tree, monotonic_off
     for metric in STATES {
         text.family(metric.name, metric.kind, metric.help);
         for (name, entry) in shared.table.units() {
-            let group = tree.units().get(name.as_str());
             let shown = Shown {
                 name,
                 entry,
-                slice_label: group.map_or("slice=\"\"", |group| &group.slice_label),
+                tree,
                 monotonic_offset_usec,
             };
             (metric.samples)(&shown, &mut |labels, value| {

@@ -28,9 +28,6 @@ const LEAVES: [&str; 5] = ["service", "scope", "socket", "mount", "swap"];
 /// Room for the largest file; `memory.stat` has under 3 KB.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// The deadline is looked at once in so many units: a clock read each time would be a cost.
-const UNITS_PER_CLOCK_READ: usize = 32;
-
 /// All units that have a cgroup and are selected.
 #[derive(Debug)]
 pub struct Tree {
@@ -131,9 +128,7 @@ impl Tree {
                 directory.push('/');
             }
             directory.push_str(file_name);
-            if self.selection.selects(name) {
-                self.see(name, entry.ino(), directory, slice_label, now);
-            }
+            self.see(name, entry.ino(), directory, slice_label, now);
             if is_slice && depth < MAX_SLICE_DEPTH {
                 let label = label("slice", name).into();
                 // A slice that vanished meanwhile has no units to show.
@@ -149,6 +144,9 @@ impl Tree {
             && unit.is_in(inode)
         {
             unit.begin(self.round, now);
+            return;
+        }
+        if !self.selection.selects(name) {
             return;
         }
         let mut unit = UnitGroup::new(name, inode, place, Arc::clone(slice_label));
@@ -171,11 +169,12 @@ impl Tree {
             return outcome;
         };
         for (count, unit) in self.units.values_mut().enumerate() {
-            if count % UNITS_PER_CLOCK_READ == 0 && Instant::now() >= deadline {
-                outcome.out_of_time = true;
-                break;
-            }
             if !unit.is_due(file) {
+                continue;
+            }
+            unit.reading.forget(file);
+            outcome.out_of_time |= is_time_to_look(count) && Instant::now() >= deadline;
+            if outcome.out_of_time {
                 continue;
             }
             match unit.read(root, file, &self.allowance, &mut self.buffer) {
@@ -209,13 +208,13 @@ impl Tree {
         let wanted = self
             .units
             .values_mut()
-            .filter(|unit| unit.may_have_other_processes() && wanted(unit));
+            .filter(|unit| unit.is_due(FILE) && wanted(unit));
         for (count, unit) in wanted.enumerate() {
-            if count % UNITS_PER_CLOCK_READ == 0 && Instant::now() >= deadline {
-                outcome.out_of_time = true;
-                break;
+            unit.reading.forget(FILE);
+            outcome.out_of_time |= is_time_to_look(count) && Instant::now() >= deadline;
+            if outcome.out_of_time {
+                continue;
             }
-            unit.reading.processes = None;
             match unit.read(root, FILE, &self.allowance, &mut self.buffer) {
                 Ok(None) => {}
                 Ok(Some(length)) => {
@@ -237,6 +236,12 @@ impl Tree {
         }
         outcome
     }
+}
+
+/// The deadline is looked at once in so many units: a clock read each time would be a cost.
+fn is_time_to_look(count: usize) -> bool {
+    const UNITS_PER_CLOCK_READ: usize = 32;
+    count.is_multiple_of(UNITS_PER_CLOCK_READ)
 }
 
 fn is_directory(entry: &DirEntry) -> bool {

@@ -135,15 +135,10 @@ impl UnitGroup {
         self.round == round
     }
 
-    /// Whether the file is to be read in this scrape.
+    /// Whether the file is to be read in this scrape. A look at everything now and then covers what
+    /// changes without the unit: its limits, and memory that the kernel takes back.
     pub(crate) fn is_due(&self, file: CgroupFile) -> bool {
-        self.seldom_due || !file.is_limit()
-    }
-
-    /// Whether its processes may be others than those of the last scrape, or use other memory. A
-    /// look now and then covers what can change without them: the kernel taking memory back.
-    pub(crate) fn may_have_other_processes(&self) -> bool {
-        self.seldom_due || !self.reading.is_idle()
+        self.seldom_due || !(file.is_limit() || self.reading.stays(file))
     }
 
     /// Begins a scrape, in the round in which the walk has found it.

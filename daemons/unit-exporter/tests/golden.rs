@@ -194,3 +194,26 @@ async fn collectors_can_be_switched_off() {
     assert!(!text.contains("systemd_unit_memory_current_bytes{"));
     assert!(!text.contains("collector=\"cpu\""));
 }
+
+#[tokio::test]
+async fn a_pressure_that_still_moves_is_read_although_its_unit_is_idle() {
+    let host = Host::new(Kernel::unpack());
+    let group = "cgroup/system.slice/nginx.service";
+    let stalled = |total: u32| {
+        let file = format!("{group}/io.pressure");
+        let line = format!("some avg10=0.00 avg60=0.00 avg300=0.00 total={total}\n");
+        host.kernel.write(&file, &line);
+        let sample = "systemd_unit_pressure_seconds_total\
+                      {unit=\"nginx.service\",resource=\"io\",kind=\"some\"}";
+        value(&host.scrape(), sample)
+    };
+    // A process that waits for a device does not run, and the wait goes on all the same.
+    let seen = [1_000_000, 2_000_000, 3_000_000].map(stalled);
+    assert_eq!(seen, [Some(1.0), Some(2.0), Some(3.0)]);
+    assert_eq!(stalled(3_000_000), Some(3.0));
+    // It has ended, and nothing has run that could begin another.
+    assert_eq!(stalled(4_000_000), Some(3.0));
+    let ran = "user_usec 9000000\nsystem_usec 0\n";
+    host.kernel.write(&format!("{group}/cpu.stat"), ran);
+    assert_eq!(stalled(5_000_000), Some(5.0));
+}

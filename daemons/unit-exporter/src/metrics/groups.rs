@@ -188,9 +188,9 @@ pub const GROUPS: &[GroupMetric] = &[
         help: "Time for which some or all of the unit's tasks waited for this resource.",
         samples: |reading, _, emit| {
             let resources = [
-                (",resource=\"cpu\"", reading.cpu_pressure),
-                (",resource=\"memory\"", reading.memory_pressure),
-                (",resource=\"io\"", reading.io_pressure),
+                (",resource=\"cpu\"", reading.cpu_stalls.shown()),
+                (",resource=\"memory\"", reading.memory_stalls.shown()),
+                (",resource=\"io\"", reading.io_stalls.shown()),
             ];
             for (resource, pressure) in resources {
                 if let Some(pressure) = pressure {

@@ -6,6 +6,7 @@ use super::{Emit, each};
 use crate::exposition::Kind::{self, Counter, Gauge};
 use crate::exposition::Value::{Micros, Signed, Whole};
 use crate::table::UnitEntry;
+use crate::tree::Tree;
 
 /// A metric of units as systemd shows them.
 pub struct StateMetric {
@@ -25,10 +26,18 @@ pub struct Shown<'t> {
     pub name: &'t UnitName,
     /// What systemd shows of it.
     pub entry: &'t UnitEntry,
-    /// `slice="…"`, with an empty value where the unit has no cgroup.
-    pub slice_label: &'t str,
+    /// Where its control group is, if it has one.
+    pub tree: &'t Tree,
     /// How far the clock of the world is ahead of the monotonic one.
     pub monotonic_offset_usec: u64,
+}
+
+impl Shown<'_> {
+    /// `slice="…"`, with an empty value where the unit has no cgroup.
+    fn slice_label(&self) -> &str {
+        let group = self.tree.units().get(self.name.as_str());
+        group.map_or("slice=\"\"", |group| &group.slice_label)
+    }
 }
 
 /// What systemd shows.
@@ -54,7 +63,7 @@ pub const STATES: &[StateMetric] = &[
                 ",type=\"",
                 shown.name.kind().suffix(),
                 "\",",
-                shown.slice_label,
+                shown.slice_label(),
                 ",load_state=\"",
                 entry.load_state.as_str(),
                 "\",sub_state=\"",

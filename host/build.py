@@ -44,7 +44,7 @@ def cargo(
         packages.log(step),
         what=f"cargo {arguments[0]}",
         user=run.User.calling(),
-        environment={**run.cargo_environment(), **(variables or {})},
+        environment={**packages.cargo_environment(), **(variables or {})},
         cwd=REPOSITORY,
         on_line=on_line,
     )

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 
 from host import build, packages, run, soak, tree, up
+from host.errors import StepError
 from host.report import Progress
 from host.settings import REPOSITORY
 
@@ -23,6 +24,8 @@ def lint(base: tree.Base, progress: Progress) -> None:
         packages.ensure_venv(packages.TEST_REQUIREMENTS, on_line)
     _cargo(progress, "cargo fmt --all --check")
     _cargo(progress, "cargo clippy --workspace --all-targets --locked -- --deny warnings")
+    _cargo(progress, "cargo deny --locked check bans licenses sources")
+    _known_vulnerabilities(progress)
     with progress.step("promtool and amtool from the cached tree") as on_line:
         tree.ensure_base(base, packages.log("mmdebstrap"), on_line)
     _python(progress, "rules, routes and their tests", "prometheus/check.py", f"--tools={base.tools}")
@@ -82,9 +85,20 @@ def _in_the_foreground(module: str, *arguments: str) -> int:
         return process.wait()
 
 
+def _known_vulnerabilities(progress: Progress) -> None:
+    """Looks for crates with advisories, where their database can be had."""
+    try:
+        with progress.step("cargo deny fetch db") as on_line:
+            build.cargo(["deny", "fetch", "db"], "cargo-deny-fetch", on_line)
+    except StepError as error:
+        print(f"  SKIPPED cargo deny check advisories: no database (log: {error.log})", flush=True)
+        return
+    _cargo(progress, "cargo deny --locked check --disable-fetch advisories")
+
+
 def _cargo(progress: Progress, command: str) -> None:
     arguments = command.split()[1:]
-    with progress.step(" ".join(["cargo", *arguments[:2]])) as on_line:
+    with progress.step(command.removesuffix(" -- --deny warnings").replace(" --locked", "")) as on_line:
         build.cargo(arguments, f"cargo-{arguments[0]}", on_line)
 
 

@@ -69,9 +69,15 @@ def install_debian_packages(on_line: OnLine, missing: list[str] | None = None) -
     return missing
 
 
+def cargo_environment() -> dict[str, str]:
+    """Returns PATH with `.venv`, which brings some of cargo's subcommands ready built."""
+    environment = run.cargo_environment()
+    return {**environment, "PATH": f"{VENV}/bin:{environment['PATH']}"}
+
+
 def install_cargo_command(name: str, version: str, on_line: OnLine) -> bool:
     """Installs a cargo subcommand where there is none; returns whether it had to."""
-    environment = run.cargo_environment()
+    environment = cargo_environment()
     if shutil.which(name, path=environment["PATH"]) is not None:
         return False
     run.logged(

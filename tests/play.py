@@ -1,0 +1,76 @@
+"""Runs a playbook as a person would, and keeps what it said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from host import deploy, packages
+from host.processes import leader_pid
+from host.settings import REPOSITORY, Host
+
+REMOVE = REPOSITORY / "ansible/playbooks/remove.yml"
+
+# A run from nothing takes one minute, on a machine that is busy with other things ten.
+PLAY_SECONDS = 1200.0
+
+
+@dataclass(frozen=True)
+class Play:
+    """One run of a playbook: its exit status and all that it printed."""
+
+    status: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something, or would have."""
+        return deploy.read_recap(self.output).changed
+
+    def succeeded(self) -> Play:
+        """Returns itself; fails with the end of the output when the playbook failed."""
+        assert self.status == 0, f"the playbook failed:\n{self.output[-4000:]}"
+        return self
+
+
+def play(
+    host: Host,
+    playbook: Path = deploy.PLAYBOOK,
+    *arguments: str,
+    inventory: Path = deploy.INVENTORY,
+    variables: Mapping[str, Any] | None = None,
+) -> Play:
+    """Runs `playbook` with `inventory`, whose one host stands for `host`."""
+    connection = {"ansible_connection": "nsenter", "ansible_nsenter_pid": leader_pid(host)}
+    result = subprocess.run(
+        [
+            str(packages.VENV / "bin/ansible-playbook"),
+            f"--inventory={inventory}",
+            f"--extra-vars={json.dumps({**connection, **(variables or {})})}",
+            *arguments,
+            str(playbook),
+        ],
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+            # Ansible's own scratch space goes with the host.
+            "ANSIBLE_HOME": str(host.directory / "ansible"),
+            "ANSIBLE_NOCOLOR": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LC_ALL": "C.UTF-8",
+            **host.marker,
+        },
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PLAY_SECONDS,
+        check=False,
+    )
+    return Play(result.returncode, result.stdout)

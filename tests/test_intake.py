@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stack import API_UNIT, BOT, Stack
+from trial import rows
+from webhooks import alert, webhook
 
 from host.processes import wait_until
 
 RESTART_SECONDS = 15.0
 
 
-def webhook(fingerprint: str) -> bytes:
-    """Returns Alertmanager's webhook for an alert that no policy rule selects."""
-    alert = {
-        "status": "firing",
-        "labels": {"alertname": "IntakeTest", "severity": "info", "unit": API_UNIT},
-        "annotations": {},
-        "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "endsAt": "0001-01-01T00:00:00Z",
-        "generatorURL": "",
-        "fingerprint": fingerprint,
-    }
-    message = {
-        "version": "4",
-        "groupKey": '{}:{alertname="IntakeTest"}',
-        "truncatedAlerts": 0,
-        "status": "firing",
-        "receiver": "alert-bot",
-        "groupLabels": {"alertname": "IntakeTest"},
-        "commonLabels": alert["labels"],
-        "commonAnnotations": {},
-        "externalURL": "http://localhost:9093",
-        "alerts": [alert],
-    }
-    return json.dumps(message).encode()
+def unselected(fingerprint: str) -> bytes:
+    """Returns a webhook with an alert that no policy rule selects."""
+    labels = {"severity": "info", "unit": API_UNIT}
+    return webhook(alert("IntakeTest", fingerprint=fingerprint, **labels))
 
 
 def known(stack: Stack, fingerprint: str) -> bool:
     """Says whether the ledger holds an alert with this fingerprint."""
-    query = f"select count(*) from alerts where fingerprint = '{fingerprint}'"
-    script = (
-        "import sqlite3;"
-        "ledger = sqlite3.connect('file:/var/lib/alert-bot/ledger.db?mode=ro', uri=True);"
-        f'print(ledger.execute("{query}").fetchone()[0])'
-    )
-    return stack.run("python3 -", stdin=script).strip() != "0"
+    return bool(rows(stack, "select 1 from alerts where fingerprint = ?", fingerprint))
 
 
 def test_a_wrong_token_is_refused_without_side_effect(stack: Stack) -> None:
     started = stack.run(f"systemctl show --property=InvocationID {API_UNIT}")
-    assert stack.send_alert(webhook("00000000000000a1"), "wrong").status == 401
-    assert stack.request(BOT, "/alert", body=webhook("00000000000000a1")).status == 401
+    assert stack.send_alert(unselected("00000000000000a1"), "wrong").status == 401
+    assert stack.request(BOT, "/alert", body=unselected("00000000000000a1")).status == 401
     assert not known(stack, "00000000000000a1")
     assert stack.run(f"systemctl show --property=InvocationID {API_UNIT}") == started
 
@@ -66,19 +40,19 @@ def test_a_malformed_body_is_refused_with_the_reason(stack: Stack) -> None:
 
 
 def test_a_good_alert_is_kept_before_it_is_acknowledged(stack: Stack) -> None:
-    assert stack.send_alert(webhook("00000000000000a2"), stack.token()).status == 200
+    assert stack.send_alert(unselected("00000000000000a2"), stack.token()).status == 200
     assert known(stack, "00000000000000a2")
 
 
 def test_a_full_store_answers_503_until_there_is_room(stack: Stack) -> None:
     token = stack.token()
     with tiny_store(stack):
-        assert stack.send_alert(webhook("00000000000000b1"), token).status == 200
+        assert stack.send_alert(unselected("00000000000000b1"), token).status == 200
         stack.run("head -c 64M /dev/zero > /var/lib/alert-bot/filler", check=False)
-        assert stack.send_alert(webhook("00000000000000b2"), token).status == 503
+        assert stack.send_alert(unselected("00000000000000b2"), token).status == 503
         stack.run("rm /var/lib/alert-bot/filler")
         assert wait_until(
-            lambda: stack.send_alert(webhook("00000000000000b2"), token).status == 200,
+            lambda: stack.send_alert(unselected("00000000000000b2"), token).status == 200,
             RESTART_SECONDS,
         )
         assert known(stack, "00000000000000b1")

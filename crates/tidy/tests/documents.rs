@@ -1,9 +1,10 @@
-//! Documents whose links lead somewhere, and a repository that speaks of the project alone.
+//! Documents whose links lead somewhere and whose commands exist, and files of a readable length.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use regex::Regex;
-use tidy::{files, files_with_extension, read, root};
+use tidy::{crates, files, files_with_extension, read, root};
 
 #[test]
 fn links_between_documents_lead_to_files() {
@@ -41,6 +42,112 @@ fn normalised(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+#[test]
+fn commands_in_documents_exist() {
+    let known = known_commands();
+    let programs: Vec<&str> = known.keys().map(String::as_str).collect();
+    // Where a command begins: a line of code, or inside one.
+    let command = Regex::new(&format!(
+        r#"(?:^|CMD=['"]|[;&|(] *|sudo |nice )({})(?: [A-Z]+=\S+)* ([a-z][a-z-]*)"#,
+        programs.join("|")
+    ))
+    .unwrap();
+    let mut seen = BTreeSet::new();
+    let mut unknown = Vec::new();
+    for document in files_with_extension("", "md") {
+        for code in code_of(&read(&document)) {
+            for found in command.captures_iter(&code) {
+                let (program, word) = (&found[1], &found[2]);
+                seen.insert(program.to_owned());
+                if !known[program].contains(word) {
+                    unknown.push(format!("{}: {program} {word}", document.display()));
+                }
+            }
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "there is no such command:\n{}",
+        unknown.join("\n")
+    );
+    for program in ["make", "alert-bot", "transactions-api"] {
+        assert!(
+            seen.contains(program),
+            "no document mentions {program}: is the code still found?"
+        );
+    }
+}
+
+/// What each program understands: the targets of the Makefile, the subcommands of the host tool
+/// and of the daemons.
+fn known_commands() -> BTreeMap<String, BTreeSet<String>> {
+    let words = |pattern: &str, text: &str| -> BTreeSet<String> {
+        let pattern = Regex::new(pattern).unwrap();
+        pattern
+            .captures_iter(text)
+            .map(|found| found[1].to_owned())
+            .collect()
+    };
+    let mut known = BTreeMap::from([
+        (
+            "make".to_owned(),
+            words(r"(?m)^([a-z-]+):", &read("Makefile")),
+        ),
+        (
+            "host/run.sh".to_owned(),
+            words(r#"\badd\("([a-z-]+)""#, &read("host/cli.py")),
+        ),
+    ]);
+    for daemon in crates()
+        .into_values()
+        .filter(|found| found.folder.starts_with("daemons"))
+    {
+        let mut commands = BTreeSet::new();
+        for source in files_with_extension(&daemon.folder.join("src").to_string_lossy(), "rs") {
+            let text = read(&source);
+            let Some((_, body)) = text.split_once("enum Command {\n") else {
+                continue;
+            };
+            let body = body.split("\n}").next().unwrap_or_default();
+            commands.extend(
+                words(r"(?m)^    ([A-Z]\w+)", body)
+                    .iter()
+                    .map(|name| kebab_case(name)),
+            );
+        }
+        assert!(!commands.is_empty(), "{} has no commands", daemon.name);
+        known.insert(daemon.name, commands);
+    }
+    known
+}
+
+fn kebab_case(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+/// The lines of code of a document: fenced, indented, or within a line of text.
+fn code_of(text: &str) -> Vec<String> {
+    let inline = Regex::new(r"`([^`]+)`").unwrap();
+    let mut code = Vec::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            code.push(line.trim().to_owned());
+        }
+        code.extend(inline.captures_iter(line).map(|found| found[1].to_owned()));
+    }
+    code
 }
 
 #[test]

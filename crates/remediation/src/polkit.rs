@@ -43,7 +43,8 @@ impl fmt::Display for Verb {
     }
 }
 
-/// The unit and verb pairs that the policy's rules can lead to. Rules that only observe need none.
+/// The unit and verb pairs that the policy's rules can lead to, but for single instances that the
+/// host protects. Rules that only observe need none.
 pub fn granted(policy: &Policy) -> BTreeSet<(UnitPattern, Verb)> {
     let acting = policy.rules().iter().filter(|r| r.mode != Mode::Observe);
     acting
@@ -97,7 +98,13 @@ pub fn polkit_rules(policy: &Policy) -> String {
         let (regex, verbs) = (anchored(unit), verbs.join(", "));
         writeln!(table, "        [/{regex}/, [{verbs}]],").expect("a String takes any text");
     }
-    TEMPLATE.replace("@GRANTED@", table.trim_end_matches(",\n"))
+    let protected = policy.host().protected.iter();
+    let kept: Vec<String> = protected
+        .map(|unit| format!("/{}/", anchored(unit)))
+        .collect();
+    TEMPLATE
+        .replace("@GRANTED@", table.trim_end_matches(",\n"))
+        .replace("@KEPT@", &kept.join(", "))
 }
 
 const TEMPLATE: &str = r#"// What alert-bot may ask of systemd: exactly what its policy needs.
@@ -111,10 +118,17 @@ polkit.addRule(function (action, subject) {
     var granted = [
 @GRANTED@
     ];
+    // Units that the host protects, also where a template above would mean them.
+    var kept = [@KEPT@];
     var unit = action.lookup("unit");
     var verb = action.lookup("verb");
     if (action.id !== "org.freedesktop.systemd1.manage-units" || !unit || !verb) {
         return polkit.Result.NO;
+    }
+    for (var k = 0; k < kept.length; k++) {
+        if (kept[k].test(unit)) {
+            return polkit.Result.NO;
+        }
     }
     for (var i = 0; i < granted.length; i++) {
         if (granted[i][0].test(unit) && granted[i][1].indexOf(verb) !== -1) {
@@ -149,7 +163,7 @@ mod tests {
 
     const POLICY: &str = r#"
         [host]
-        protected = ["kept.service"]
+        protected = ["kept.service", "worker@2.service"]
 
         [[rule]]
         name = "api"
@@ -195,10 +209,18 @@ mod tests {
     /// What the table of the rule says, read back as polkit's engine would apply it.
     fn allows(rules: &str, unit: &str, verb: &str) -> bool {
         let row = Regex::new(r"\[/(?<regex>.+)/, \[(?<verbs>.+)\]\]").unwrap();
-        row.captures_iter(rules).any(|row| {
+        let granted = row.captures_iter(rules).any(|row| {
             let regex = Regex::new(&row["regex"]).unwrap();
             regex.is_match(unit) && row["verbs"].split(", ").any(|v| v == format!("\"{verb}\""))
-        })
+        });
+        let list = rules.lines().find(|line| line.contains("var kept = ["));
+        let list = list.unwrap().split_once('[').unwrap().1;
+        let mut kept = list.trim_end_matches("];").split(", ");
+        granted && !kept.any(|kept| is_kept(kept.trim_matches('/'), unit))
+    }
+
+    fn is_kept(regex: &str, unit: &str) -> bool {
+        !regex.is_empty() && Regex::new(regex).unwrap().is_match(unit)
     }
 
     #[test]
@@ -225,6 +247,8 @@ mod tests {
             "api.socket",
             "mend\\x2dapi.service",
             "worker@1.service",
+            "worker@2.service",
+            "worker@22.service",
             "worker@a:b_c.d-e.service",
             "worker@a\\x2fb.service",
             "kept.service",
@@ -238,7 +262,8 @@ mod tests {
             for verb in verbs {
                 let named = |(pattern, wanted): &(UnitPattern, Verb)| {
                     let unit = unit.parse::<UnitName>();
-                    wanted.as_str() == verb && unit.is_ok_and(|unit| pattern.matches(&unit))
+                    wanted.as_str() == verb
+                        && unit.is_ok_and(|unit| pattern.matches(&unit) && !policy.protects(&unit))
                 };
                 let expected = granted.iter().any(named);
                 assert_eq!(allows(&rules, unit, verb), expected, "{verb} {unit}");

@@ -9,7 +9,10 @@ mod location;
 mod postgresql;
 mod request;
 mod sqlite;
+mod transfer;
 
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 pub use error::{OpenError, StoreError};
@@ -20,6 +23,8 @@ pub use request::{
     SettleResult, Settlement, StoreHooks,
 };
 pub use sqlite::SqliteStore;
+pub use sqlite::backup::{Backup, BackupError};
+pub use transfer::{Tally, TransferError, Transferred, transfer};
 
 use crate::{NewTransaction, Transaction, TransactionId};
 
@@ -133,5 +138,21 @@ impl Store {
             Self::Sqlite(store) => store.close().await,
             Self::Postgresql(store) => store.close().await,
         }
+    }
+}
+
+/// Copies the store at `location` into `directory`, beside the daemons that use it, and keeps the
+/// latest `keep` copies there.
+///
+/// # Errors
+/// Where the store is no file, or cannot be copied whole. Earlier backups are untouched then.
+pub fn back_up(
+    location: &StoreLocation,
+    directory: &Path,
+    keep: NonZeroUsize,
+) -> Result<Backup, BackupError> {
+    match location {
+        StoreLocation::Sqlite(path) => sqlite::backup::back_up(path, directory, keep),
+        StoreLocation::Postgresql(_) => Err(BackupError::NotAFile(location.to_string())),
     }
 }

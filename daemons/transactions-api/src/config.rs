@@ -8,6 +8,8 @@ use daemon_kit::http::Limits;
 use serde::Deserialize;
 use transactions::store::StoreLocation;
 
+use crate::backup::BackupConfig;
+
 /// `/etc/transactions/api.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +26,9 @@ pub(crate) struct Config {
     /// What all clients together may use up.
     #[serde(default)]
     pub(crate) overload: Overload,
+    /// Where `transactions-api backup` puts its copies.
+    #[serde(default)]
+    pub(crate) backup: BackupConfig,
 }
 
 /// `[overload]`.
@@ -51,6 +56,10 @@ impl Config {
         {
             let message = "must be an absolute path, such as /run/transactions-api/admin.sock";
             return Err(ConfigError::invalid(path, "admin_socket", message));
+        }
+        if !config.backup.directory.is_absolute() {
+            let message = "must be an absolute path, such as /var/lib/transactions/backups";
+            return Err(ConfigError::invalid(path, "backup.directory", message));
         }
         if config.overload.max_in_flight == 0 {
             let key = "overload.max_in_flight";

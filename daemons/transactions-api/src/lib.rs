@@ -5,14 +5,17 @@
 //!              │                            health, ready, metrics, openapi
 //!              └── metrics of every request
 //! faults: breaks it on purpose, from an admin socket
+//! backup, migrate: copy the store, or move it to the other engine
 //! pulse: the work loop; a committed heartbeat each second feeds /health, the gauges and the watchdog
 //! ```
 
 mod admission;
+mod backup;
 mod config;
 mod faults;
 mod health;
 mod metrics;
+mod migrate;
 mod openapi;
 mod pulse;
 mod route;
@@ -55,6 +58,10 @@ enum Command {
     Serve(ConfigFile),
     /// Break the running daemon on purpose, for a while
     Faults(faults::client::FaultsCommand),
+    /// Copy the store beside the running daemon, check the copy, remove the oldest ones
+    Backup(ConfigFile),
+    /// Move every transaction to the other engine, or none; stop the daemons first
+    Migrate(migrate::MigrateCommand),
     /// Check the configuration: exit status 0, or 64 with the file, line and key
     Validate(ConfigFile),
 }
@@ -81,6 +88,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Config::load(&file.config)?;
             Ok(())
         }
+        Command::Backup(file) => backup::run(&Config::load(&file.config)?),
+        Command::Migrate(command) => migrate::run(&command),
         Command::Faults(command) => faults::client::run(command),
         Command::Serve(file) => {
             let config = Config::load(&file.config)?;

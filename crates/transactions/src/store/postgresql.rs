@@ -8,6 +8,7 @@
 //! server's: hosts need not agree on theirs.
 
 mod connection;
+pub(super) mod import;
 mod inserts;
 mod rows;
 mod schema;

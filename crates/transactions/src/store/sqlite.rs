@@ -6,7 +6,9 @@
 //! ```
 //! Several processes may use the file; none starves beside a busy one (see [`connection`]).
 
+pub(super) mod backup;
 mod connection;
+pub(super) mod export;
 mod readers;
 mod rows;
 mod schema;

@@ -9,6 +9,7 @@
     reason = "helpers of tests fail by panicking, as the tests do"
 )]
 
+mod backup;
 mod configuration;
 mod disk;
 mod faults;

@@ -65,9 +65,14 @@ fn open_log(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens the file for reading, beside any writer.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = open(path, OpenFlags::empty())?;
+    let connection = open_existing(path)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// Opens a file that is there already, for work that is none of the daemons'.
+pub(super) fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::empty())
 }
 
 fn open(path: &Path, extra: OpenFlags) -> rusqlite::Result<Connection> {

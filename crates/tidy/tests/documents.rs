@@ -84,7 +84,7 @@ fn commands_in_documents_exist() {
 /// and of the daemons.
 fn known_commands() -> BTreeMap<String, BTreeSet<String>> {
     let words = |pattern: &str, text: &str| -> BTreeSet<String> {
-        let pattern = Regex::new(pattern).unwrap();
+        let pattern = Regex::new(pattern).expect("the pattern is written here");
         pattern
             .captures_iter(text)
             .map(|found| found[1].to_owned())
@@ -136,7 +136,7 @@ fn kebab_case(variant: &str) -> String {
 
 /// The lines of code of a document: fenced, indented, or within a line of text.
 fn code_of(text: &str) -> Vec<String> {
-    let inline = Regex::new(r"`([^`]+)`").unwrap();
+    let inline = Regex::new(r"`([^`]+)`").expect("the pattern is written here");
     let mut code = Vec::new();
     let mut fenced = false;
     for line in text.lines() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -120,7 +120,17 @@ where
 {
     let service = service_fn(|request| {
         let reply = handler(request);
-        async { Ok::<_, Infallible>(reply.await) }
+        let stop = &stop;
+        async move {
+            let mut reply = reply.await;
+            if stop.is_cancelled() {
+                // Told with an answer, the client connects anew; told by a closed connection, it
+                // may have sent its next request already, which nobody reads.
+                let close = HeaderValue::from_static("close");
+                reply.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(reply)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -233,7 +243,9 @@ mod tests {
         // One more round on the first connection lets the acceptor take the second.
         assert!(ask(&mut early, "b").await.starts_with("HTTP/1.1 200"));
         server.stop.cancel();
-        assert!(ask(&mut late, "c").await.starts_with("HTTP/1.1 200"));
+        let last = ask(&mut late, "c").await;
+        assert!(last.starts_with("HTTP/1.1 200"));
+        assert!(last.contains("connection: close"), "{last}");
         server.done.await.unwrap();
     }
 

@@ -37,6 +37,9 @@ impl FromStr for StoreLocation {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with("postgresql://") {
+            if asks_for_tls(text) {
+                return Err(StoreLocationError::Tls);
+            }
             let config: Config = text.parse().map_err(|_| StoreLocationError::BadUrl)?;
             if config.get_password().is_some() {
                 return Err(StoreLocationError::PasswordInUrl);
@@ -58,6 +61,20 @@ impl FromStr for StoreLocation {
             Err(StoreLocationError::RelativePath)
         }
     }
+}
+
+/// Whether the URL insists on an encrypted connection. To go on without would betray it.
+fn asks_for_tls(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    parameters
+        .split('&')
+        .filter_map(|parameter| parameter.split_once('='))
+        .any(|(key, value)| match key {
+            "sslmode" => !matches!(value, "disable" | "allow" | "prefer"),
+            "sslrootcert" | "sslcert" | "sslkey" => true,
+            "channel_binding" => value == "require",
+            _ => false,
+        })
 }
 
 impl TryFrom<String> for StoreLocation {
@@ -89,6 +106,11 @@ pub enum StoreLocationError {
     /// Not a URL that can be connected to.
     #[error("store must name host and database: postgresql://user@host/database")]
     BadUrl,
+    /// A promise that would not be kept.
+    #[error(
+        "store must not ask for TLS (sslmode, sslrootcert): the connection is not encrypted; use a Unix socket, a private network or a tunnel, and no sslmode"
+    )]
+    Tls,
     /// A secret where everybody reads it.
     #[error("store must not hold the password: pass it as the credential postgresql-password")]
     PasswordInUrl,
@@ -104,6 +126,7 @@ mod tests {
             "sqlite:/var/lib/transactions/transactions.db",
             "postgresql://transactions@db.example/transactions",
             "postgresql://transactions@%2Frun%2Fpostgresql/transactions",
+            "postgresql://transactions@db.example/transactions?sslmode=disable",
         ] {
             assert_eq!(good.parse::<StoreLocation>().unwrap().to_string(), good);
         }
@@ -117,6 +140,14 @@ mod tests {
             ("postgresql://", StoreLocationError::BadUrl),
             ("postgresql://u@h", StoreLocationError::BadUrl),
             ("postgresql://u@h:port/d", StoreLocationError::BadUrl),
+            (
+                "postgresql://u@h/d?sslmode=require",
+                StoreLocationError::Tls,
+            ),
+            (
+                "postgresql://u@h/d?application_name=x&sslmode=verify-full&sslrootcert=/ca.pem",
+                StoreLocationError::Tls,
+            ),
             (
                 "postgresql://u:secret@h/d",
                 StoreLocationError::PasswordInUrl,

@@ -15,5 +15,6 @@ mod disk;
 mod faults;
 mod http;
 mod kills;
+mod overload;
 mod restart;
 mod support;

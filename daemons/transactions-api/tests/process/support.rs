@@ -36,11 +36,12 @@ impl Place {
 
     /// Writes the configuration, with `more` after what every test needs.
     pub(crate) fn configure(&self, more: &str) {
-        let store = self.store();
-        let text = format!(
-            "listen = \"127.0.0.1:0\"\nstore = \"sqlite:{}\"\n{more}",
-            store.display()
-        );
+        self.configure_store(&format!("sqlite:{}", self.store().display()), more);
+    }
+
+    /// The same with another store.
+    pub(crate) fn configure_store(&self, store: &str, more: &str) {
+        let text = format!("listen = \"127.0.0.1:0\"\nstore = \"{store}\"\n{more}");
         std::fs::write(self.config(), text).unwrap();
     }
 

@@ -29,13 +29,21 @@ impl Place {
     pub(crate) fn with(more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("transactions.db");
+        Self::on(directory, &format!("sqlite:{}", database.display()), more)
+    }
+
+    /// The same on a database of a server.
+    pub(crate) fn on_server(url: &str, more: &str) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), url, more)
+    }
+
+    fn on(directory: TempDir, store: &str, more: &str) -> Self {
         let text = format!(
-            "store = \"sqlite:{}\"\nmetrics_address = \"127.0.0.1\"\nmetrics_base_port = 0\n{more}",
-            database.display()
+            "store = \"{store}\"\nmetrics_address = \"127.0.0.1\"\nmetrics_base_port = 0\n{more}"
         );
         std::fs::write(directory.path().join("worker.toml"), text).unwrap();
         let runtime = Runtime::new().unwrap();
-        let location = StoreLocation::Sqlite(database);
+        let location: StoreLocation = store.parse().unwrap();
         let store = runtime
             .block_on(Store::open(&location, StoreHooks::default()))
             .unwrap();
@@ -69,7 +77,10 @@ impl Place {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        self.runtime.block_on(self.store.counts()).unwrap()
+        // A server that was killed is back soon.
+        wait_for("the counts", || {
+            self.runtime.block_on(self.store.counts()).ok()
+        })
     }
 
     pub(crate) fn await_settled(&self, number: u64) {

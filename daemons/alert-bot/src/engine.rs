@@ -122,6 +122,7 @@ pub(crate) struct Wires {
 pub(crate) struct Engine<L> {
     host: String,
     policy: Policy,
+    policy_rejected: bool,
     ledger: L,
     outside: Outside,
     teller: Teller,
@@ -160,6 +161,7 @@ impl<L: Ledger> Engine<L> {
         let engine = Self {
             host: parts.host,
             policy: parts.policy,
+            policy_rejected: false,
             ledger: parts.ledger,
             outside: parts.outside,
             teller: parts.teller,
@@ -308,6 +310,7 @@ impl<L: Ledger> Engine<L> {
             paused: self.pauses.iter().any(|pause| pause.unit.is_none()),
             policy: self.policy.hash().to_string(),
             rules: self.policy.rules().len(),
+            policy_rejected: self.policy_rejected,
             watchdog_lost: self.watchdog_lost,
         };
         self.health.send_if_modified(|current| {

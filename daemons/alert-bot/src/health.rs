@@ -19,6 +19,8 @@ pub(crate) struct Health {
     pub(crate) policy: String,
     /// How many rules it has.
     pub(crate) rules: usize,
+    /// Whether the files have a mistake since, so that the policy in force is an older one.
+    pub(crate) policy_rejected: bool,
     /// Whether the alert that always fires has stopped arriving.
     pub(crate) watchdog_lost: bool,
 }
@@ -35,6 +37,9 @@ impl fmt::Display for Health {
             "{bus}; {} rules, {} open incidents",
             self.rules, self.incidents_open
         )?;
+        if self.policy_rejected {
+            f.write_str("; the new policy has a mistake, the old one stays in force")?;
+        }
         if self.paused {
             f.write_str("; paused")?;
         }

@@ -189,6 +189,11 @@ fn people_can_pause_and_reload_and_a_bad_policy_changes_nothing() {
     assert!(!ok && said.contains("policy.toml:2"), "{said}");
     assert_eq!(bot.metric("alert_bot_policy_reload_success"), Some(0.0));
     assert!(bot.get("/health").body.contains("\"rules\":1"));
+    let (_, status) = bot.run(&["status"]);
+    assert!(status.contains("the new policy has a mistake"), "{status}");
+    bot.write_policy("");
+    assert!(bot.run(&["reload"]).0);
+    assert!(!bot.run(&["status"]).1.contains("mistake"));
 }
 
 #[test]

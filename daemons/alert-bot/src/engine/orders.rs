@@ -48,6 +48,7 @@ impl<L: Ledger> Engine<L> {
     async fn reload(&mut self) -> Result<String, String> {
         match (self.settings.read_policy)() {
             Err(error) => {
+                self.policy_rejected = true;
                 self.metrics.policy_rejected();
                 record::policy_rejected(&error);
                 Err(format!("the old policy stays in force:\n{error}"))
@@ -70,6 +71,7 @@ impl<L: Ledger> Engine<L> {
             self.policy = old;
             return Err(error);
         }
+        self.policy_rejected = false;
         self.metrics.policy_loaded(self.now());
         self.look_at_everything();
         Ok(())

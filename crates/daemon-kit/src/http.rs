@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +15,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::places::{Place, Places};
 use crate::reply::{self, Reply};
 
 /// Between the stop signal and closing idle connections. hyper closes a connection that has not
@@ -40,7 +39,7 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Connections at once; further ones wait in the kernel's backlog.
+    /// Connections at once; for a further one the client that has been silent for longest goes.
     pub max_connections: u32,
     /// The largest request body, in bytes; beyond it 413.
     pub max_body_bytes: u32,
@@ -73,12 +72,9 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(limits.max_connections as usize));
+    let places = Places::new(limits.max_connections);
     let connections = TaskTracker::new();
-    while let Some(slot) = stop
-        .run_until_cancelled(slots.clone().acquire_owned())
-        .await
-    {
+    loop {
         let stream = match stop.run_until_cancelled(listener.accept()).await {
             None => break,
             Some(Ok((stream, _peer))) => stream,
@@ -94,10 +90,11 @@ where
             tracing::debug!(%error, "a client left before its first request");
             continue;
         }
+        // Once it is stopping, places become free by themselves.
+        let place = places.take().await;
         let (handler, stop) = (handler.clone(), stop.clone());
         connections.spawn(async move {
-            serve_connection(stream, limits, stop, handler).await;
-            drop(slot);
+            serve_connection(stream, limits, stop, handler, &place).await;
         });
     }
     connections.close();
@@ -112,17 +109,24 @@ where
     }
 }
 
-async fn serve_connection<S, H, F>(stream: S, limits: Limits, stop: CancellationToken, handler: H)
-where
+async fn serve_connection<S, H, F>(
+    stream: S,
+    limits: Limits,
+    stop: CancellationToken,
+    handler: H,
+    place: &Place,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Reply>,
 {
     let service = service_fn(|request| {
+        place.answering();
         let reply = handler(request);
         let stop = &stop;
         async move {
             let mut reply = reply.await;
+            place.answered();
             if stop.is_cancelled() {
                 // Told with an answer, the client connects anew; told by a closed connection, it
                 // may have sent its next request already, which nobody reads.
@@ -141,6 +145,10 @@ where
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
         () = async { stop.cancelled().await; tokio::time::sleep(DRAIN_GRACE).await } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = place.is_needed() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -258,6 +266,33 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_silent_client_makes_room_and_one_that_is_answered_does_not() {
+        let server = server(Limits {
+            max_connections: 2,
+            read_timeout_seconds: 60,
+            ..Limits::default()
+        })
+        .await;
+        let mut busy = TcpStream::connect(server.address).await.unwrap();
+        let half = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\na";
+        busy.write_all(half).await.unwrap();
+        // A round on another connection lets the server take the half one up.
+        let mut other = TcpStream::connect(server.address).await.unwrap();
+        assert!(ask(&mut other, "a").await.starts_with("HTTP/1.1 200"));
+        let mut silent = Vec::new();
+        for _ in 0..50 {
+            silent.push(TcpStream::connect(server.address).await.unwrap());
+        }
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        let asked = tokio::time::timeout(Duration::from_secs(10), ask(&mut client, "c"));
+        assert!(asked.await.unwrap().starts_with("HTTP/1.1 200"));
+        busy.write_all(b"b").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = busy.read(&mut answer).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
     }
 
     #[tokio::test]

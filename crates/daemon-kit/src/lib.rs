@@ -13,6 +13,7 @@ pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod notify;
+mod places;
 pub mod reply;
 pub mod shutdown;
 pub mod sockets;

@@ -80,7 +80,7 @@ impl Default for WatchdogConfig {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct WebhookLimits {
-    /// Connections at once; further ones wait in the kernel's backlog.
+    /// Connections at once; for a further one the client that has been silent for longest goes.
     pub(crate) max_connections: u32,
     /// The largest webhook, in bytes.
     pub(crate) max_body_bytes: u32,

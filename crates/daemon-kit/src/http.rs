@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -64,11 +64,53 @@ impl Limits {
     }
 }
 
+/// What lies between TCP and HTTP.
+pub trait Transport: Clone + Send + Sync + 'static {
+    /// What HTTP is spoken over.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send;
+
+    /// Takes a connection over.
+    ///
+    /// # Errors
+    /// The client does not keep to it, or left.
+    fn take_over(
+        &self,
+        stream: TcpStream,
+    ) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
+}
+
+/// HTTP straight over TCP.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Transport for Plain {
+    type Stream = TcpStream;
+
+    async fn take_over(&self, stream: TcpStream) -> std::io::Result<TcpStream> {
+        Ok(stream)
+    }
+}
+
 /// Serves `listener` until `stop` is cancelled, then drains: nothing new is accepted (where the
 /// socket is systemd's, new clients wait in it for the next process), what is under way is
 /// finished, then it returns.
 pub async fn serve<H, F>(listener: TcpListener, limits: Limits, stop: CancellationToken, handler: H)
 where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    serve_over(Plain, listener, limits, stop, handler).await;
+}
+
+/// As [`serve`], over something that lies between TCP and HTTP.
+pub async fn serve_over<T, H, F>(
+    transport: T,
+    listener: TcpListener,
+    limits: Limits,
+    stop: CancellationToken,
+    handler: H,
+) where
+    T: Transport,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
@@ -92,9 +134,18 @@ where
         }
         // Once it is stopping, places become free by themselves.
         let place = places.take().await;
-        let (handler, stop) = (handler.clone(), stop.clone());
+        let (transport, handler, stop) = (transport.clone(), handler.clone(), stop.clone());
         connections.spawn(async move {
-            serve_connection(stream, limits, stop, handler, &place).await;
+            let taken_over = transport.take_over(stream);
+            let taken_over = tokio::select! {
+                outcome = tokio::time::timeout(limits.read_timeout(), taken_over) => outcome,
+                () = place.is_needed() => return,
+            };
+            match taken_over {
+                Ok(Ok(stream)) => serve_connection(stream, limits, stop, handler, &place).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a client was not let in"),
+                Err(_) => tracing::debug!("a client did not say who it is in time"),
+            }
         });
     }
     connections.close();
@@ -188,7 +239,6 @@ pub async fn read_body(request: Request<Incoming>, limits: Limits) -> Result<Byt
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
 
     use super::*;
 

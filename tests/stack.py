@@ -66,6 +66,10 @@ class Stack:
             )
         return result.stdout
 
+    def outer_port(self, port: int) -> int:
+        """Returns the port of this machine that leads to the host's."""
+        return self._outer[port]
+
     def request(
         self,
         port: int,
@@ -76,7 +80,7 @@ class Stack:
         seconds: float = HTTP_SECONDS,
     ) -> Answer:
         """Sends one request from outside the host; POST when there is a body."""
-        url = f"http://{FORWARD_ADDRESS}:{self._outer[port]}{path}"
+        url = f"http://{FORWARD_ADDRESS}:{self.outer_port(port)}{path}"
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}))
         try:
             with urllib.request.urlopen(request, timeout=seconds) as response:

@@ -5,10 +5,11 @@
 //! serves them within [`http::Limits`], over TLS where the feature `tls` brings that, [`notify`]
 //! tells systemd that it is ready and, through a [`notify::Heartbeat`], that its real work goes on,
 //! and [`shutdown`] drains it. [`reply`] and [`metrics`] hold the few shapes of answer that all of
-//! them give. [`exit`] turns the outcome into the exit
+//! them give, [`declare`] makes what [`metrics`] shows. [`exit`] turns the outcome into the exit
 //! status that the units know.
 
 pub mod config;
+pub mod declare;
 pub mod exit;
 pub mod http;
 pub mod log;

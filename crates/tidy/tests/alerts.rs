@@ -1,6 +1,7 @@
 //! Alerts, metrics and messages: what one room names, another room must really have.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 use regex::Regex;
 use tidy::{files, read, root};
@@ -78,6 +79,27 @@ fn every_metric_of_ours_that_is_asked_for_is_exported() {
         missing.is_empty(),
         "asked for, but exported by no daemon: {missing:?}"
     );
+}
+
+#[test]
+fn the_page_of_metrics_lists_what_the_daemons_declare() {
+    let ours = r#""((?:transactions|alert_bot|systemd|unit_exporter)_[a-z0-9_]+)""#;
+    let mut modules = files("daemons");
+    modules.retain(|path| {
+        path.components()
+            .any(|part| is_metrics_module(part.as_os_str()))
+    });
+    let declared: BTreeSet<String> = modules
+        .iter()
+        .flat_map(|module| captured(ours, &read(module)))
+        .collect();
+    let listed = captured(r"(?m)^\| `(\w+)`", &read("docs/metrics.md"));
+    assert!(declared.len() > 50, "only {} are found", declared.len());
+    assert_eq!(listed, declared);
+}
+
+fn is_metrics_module(part: &OsStr) -> bool {
+    part == "metrics.rs" || part == "metrics"
 }
 
 #[test]

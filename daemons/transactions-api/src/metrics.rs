@@ -3,12 +3,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use daemon_kit::declare::Declaration;
 use daemon_kit::reply::Reply;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };
 use transactions::store::{CommitReport, Counts};
 
@@ -61,23 +61,17 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let registry = Registry::new();
-        let requests = register(
-            &registry,
-            counter_vec(
-                "transactions_api_http_requests_total",
-                "Requests answered.",
-                &["method", "route", "code"],
-            ),
+        let declare = Declaration::default();
+        let requests = declare.counters(
+            "transactions_api_http_requests_total",
+            "Requests answered.",
+            &["method", "route", "code"],
         );
-        let durations = register(
-            &registry,
-            histogram_vec(
-                "transactions_api_http_request_duration_seconds",
-                "From the request's head to its answer.",
-                &DURATION_BUCKETS,
-                &["method", "route"],
-            ),
+        let durations = declare.histograms(
+            "transactions_api_http_request_duration_seconds",
+            "From the request's head to its answer.",
+            &DURATION_BUCKETS,
+            &["method", "route"],
         );
         let series = Verb::LABELS.len() * Route::TEMPLATES.len();
         let metrics = Self {
@@ -86,66 +80,42 @@ impl Metrics {
             series: std::iter::repeat_with(Series::default)
                 .take(series)
                 .collect(),
-            in_flight: register(
-                &registry,
-                gauge(
-                    "transactions_api_http_requests_in_flight",
-                    "Requests being worked on.",
-                ),
+            in_flight: declare.gauge(
+                "transactions_api_http_requests_in_flight",
+                "Requests being worked on.",
             ),
-            shed: register(
-                &registry,
-                counter(
-                    "transactions_api_http_requests_shed_total",
-                    "Requests refused with 503 because too many were being worked on.",
-                ),
+            shed: declare.counter(
+                "transactions_api_http_requests_shed_total",
+                "Requests refused with 503 because too many were being worked on.",
             ),
-            store_up: register(
-                &registry,
-                gauge(
-                    "transactions_api_store_up",
-                    "1 while the last heartbeat was committed to the store.",
-                ),
+            store_up: declare.gauge(
+                "transactions_api_store_up",
+                "1 while the last heartbeat was committed to the store.",
             ),
-            commit_duration: register(
-                &registry,
-                histogram(
-                    "transactions_api_store_commit_duration_seconds",
-                    "From the first statement of a group to its durable commit.",
-                    &COMMIT_BUCKETS,
-                ),
+            commit_duration: declare.histogram(
+                "transactions_api_store_commit_duration_seconds",
+                "From the first statement of a group to its durable commit.",
+                &COMMIT_BUCKETS,
             ),
-            batch_size: register(
-                &registry,
-                histogram(
-                    "transactions_api_store_batch_size",
-                    "Requests committed together.",
-                    &BATCH_BUCKETS,
-                ),
+            batch_size: declare.histogram(
+                "transactions_api_store_batch_size",
+                "Requests committed together.",
+                &BATCH_BUCKETS,
             ),
-            faults: register(
-                &registry,
-                gauge_vec(
-                    "transactions_api_fault_active",
-                    "1 while a fault of this kind is being injected.",
-                    &["fault"],
-                ),
+            faults: declare.gauges(
+                "transactions_api_fault_active",
+                "1 while a fault of this kind is being injected.",
+                &["fault"],
             ),
-            pending: register(
-                &registry,
-                gauge(
-                    "transactions_pending",
-                    "Transactions that wait for a worker.",
-                ),
+            pending: declare.gauge(
+                "transactions_pending",
+                "Transactions that wait for a worker.",
             ),
-            oldest_pending_age: register(
-                &registry,
-                float_gauge(
-                    "transactions_oldest_pending_age_seconds",
-                    "How long the oldest pending transaction waits; 0 where none does.",
-                ),
+            oldest_pending_age: declare.fractional_gauge(
+                "transactions_oldest_pending_age_seconds",
+                "How long the oldest pending transaction waits; 0 where none does.",
             ),
-            registry,
+            registry: declare.into_registry(),
         };
         for (verb, route, codes) in FROM_ZERO {
             metrics.duration(verb, route.index());
@@ -255,46 +225,6 @@ impl Drop for InFlight<'_> {
 fn position(code: u16) -> usize {
     let of = |code| CODES.iter().position(|known| *known == code);
     of(code).or_else(|| of(500)).unwrap_or(0)
-}
-
-/// Invariant: names and labels are constants of this module, each used once.
-const CONSTANT: &str = "the metric's name and labels are valid and unique";
-
-fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
-    registry.register(Box::new(metric.clone())).expect(CONSTANT);
-    metric
-}
-
-fn counter(name: &str, help: &str) -> IntCounter {
-    IntCounter::new(name, help).expect(CONSTANT)
-}
-
-fn counter_vec(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), labels).expect(CONSTANT)
-}
-
-fn gauge(name: &str, help: &str) -> IntGauge {
-    IntGauge::new(name, help).expect(CONSTANT)
-}
-
-fn gauge_vec(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), labels).expect(CONSTANT)
-}
-
-fn float_gauge(name: &str, help: &str) -> Gauge {
-    Gauge::new(name, help).expect(CONSTANT)
-}
-
-fn histogram(name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())).expect(CONSTANT)
-}
-
-fn histogram_vec(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
-    HistogramVec::new(
-        HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-        labels,
-    )
-    .expect(CONSTANT)
 }
 
 #[cfg(test)]

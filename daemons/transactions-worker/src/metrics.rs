@@ -1,8 +1,9 @@
 //! Every metric of a worker, with handles held.
 
+use daemon_kit::declare::Declaration;
 use daemon_kit::reply::Reply;
 use http::HeaderMap;
-use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Registry};
 use transactions::Outcome;
 use transactions::store::StoreError;
 
@@ -29,54 +30,38 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let registry = Registry::new();
-        let ended = register(
-            &registry,
-            counter_vec(
-                "transactions_worker_settled_total",
-                "Transactions ended by this worker.",
-                "outcome",
-            ),
+        let declare = Declaration::default();
+        let ended = declare.counters(
+            "transactions_worker_settled_total",
+            "Transactions ended by this worker.",
+            &["outcome"],
         );
-        let latency = HistogramOpts::new(
-            "transactions_worker_settle_latency_seconds",
-            "From a transaction's creation to its end.",
-        );
-        let latency = latency.buckets(LATENCY_BUCKETS.to_vec());
         Self {
             settled: ended.with_label_values(&[Outcome::Settled.status().as_str()]),
             declined: ended.with_label_values(&[Outcome::Declined.status().as_str()]),
-            claimed: register(
-                &registry,
-                counter(
-                    "transactions_worker_claimed_total",
-                    "Transactions claimed by this worker.",
-                ),
+            claimed: declare.counter(
+                "transactions_worker_claimed_total",
+                "Transactions claimed by this worker.",
             ),
-            inserted: register(
-                &registry,
-                counter(
-                    "transactions_worker_inserted_total",
-                    "Transactions inserted by this worker's generator.",
-                ),
+            inserted: declare.counter(
+                "transactions_worker_inserted_total",
+                "Transactions inserted by this worker's generator.",
             ),
-            busy: register(
-                &registry,
-                float_counter(
-                    "transactions_worker_busy_seconds_total",
-                    "Time this worker spent on claimed transactions.",
-                ),
+            busy: declare.fractional_counter(
+                "transactions_worker_busy_seconds_total",
+                "Time this worker spent on claimed transactions.",
             ),
-            errors: register(
-                &registry,
-                counter_vec(
-                    "transactions_worker_errors_total",
-                    "Store calls that failed and claims that were lost.",
-                    "reason",
-                ),
+            errors: declare.counters(
+                "transactions_worker_errors_total",
+                "Store calls that failed and claims that were lost.",
+                &["reason"],
             ),
-            settle_latency: register(&registry, Histogram::with_opts(latency).expect(CONSTANT)),
-            registry,
+            settle_latency: declare.histogram(
+                "transactions_worker_settle_latency_seconds",
+                "From a transaction's creation to its end.",
+                &LATENCY_BUCKETS,
+            ),
+            registry: declare.into_registry(),
         }
     }
 
@@ -111,24 +96,4 @@ impl Metrics {
     pub(crate) fn scrape(&self, request_headers: &HeaderMap) -> Reply {
         daemon_kit::metrics::scrape(&self.registry, request_headers)
     }
-}
-
-/// Invariant: names and labels are constants of this module, each used once.
-const CONSTANT: &str = "the metric's name and labels are valid and unique";
-
-fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
-    registry.register(Box::new(metric.clone())).expect(CONSTANT);
-    metric
-}
-
-fn counter(name: &str, help: &str) -> IntCounter {
-    IntCounter::new(name, help).expect(CONSTANT)
-}
-
-fn float_counter(name: &str, help: &str) -> Counter {
-    Counter::new(name, help).expect(CONSTANT)
-}
-
-fn counter_vec(name: &str, help: &str, label: &str) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), &[label]).expect(CONSTANT)
 }

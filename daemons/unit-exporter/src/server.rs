@@ -68,7 +68,7 @@ async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
     let processes = Processes::new(&config.paths.proc);
     let collector = Collector::new(tree, processes, config.collectors);
     let devices = Devices::new(config.paths.sys.clone());
-    let own = OwnMetrics::try_new().context("the metrics could not be declared")?;
+    let own = OwnMetrics::default();
     let scraper = Scraper::new(
         collector,
         devices,

@@ -124,7 +124,8 @@ impl UnitEntry {
 #[derive(Debug)]
 pub struct Table {
     selection: Arc<Selection>,
-    units: BTreeMap<UnitName, UnitEntry>,
+    /// Boxed: a tree's nodes are a good half full, and an entry is large.
+    units: BTreeMap<UnitName, Box<UnitEntry>>,
     /// Of all units, selected or not: whether there is one decides the state of the system.
     failed: HashSet<UnitName>,
 }
@@ -140,7 +141,7 @@ impl Table {
     }
 
     /// The units by name.
-    pub fn units(&self) -> &BTreeMap<UnitName, UnitEntry> {
+    pub fn units(&self) -> &BTreeMap<UnitName, Box<UnitEntry>> {
         &self.units
     }
 
@@ -184,7 +185,7 @@ impl Table {
                 entry.relist(row)
             } else {
                 let entry = UnitEntry::listed(row, are_older_than_watch);
-                self.units.insert(name.clone(), entry);
+                self.units.insert(name.clone(), Box::new(entry));
                 false
             };
             if reread_all || !is_as_known {

@@ -34,7 +34,8 @@ pub struct Tree {
     root: PathBuf,
     root_directory: Option<OwnedFd>,
     selection: Arc<Selection>,
-    units: BTreeMap<String, UnitGroup>,
+    /// Boxed: a tree's nodes are a good half full, and a group is large.
+    units: BTreeMap<String, Box<UnitGroup>>,
     round: u64,
     allowance: Allowance,
     buffer: Vec<u8>,
@@ -79,7 +80,7 @@ impl Tree {
     }
 
     /// The units by name.
-    pub fn units(&self) -> &BTreeMap<String, UnitGroup> {
+    pub fn units(&self) -> &BTreeMap<String, Box<UnitGroup>> {
         &self.units
     }
 
@@ -151,7 +152,7 @@ impl Tree {
         }
         let mut unit = UnitGroup::new(name, inode, place, Arc::clone(slice_label));
         unit.begin(self.round, now);
-        self.units.insert(name.to_owned(), unit);
+        self.units.insert(name.to_owned(), Box::new(unit));
     }
 
     /// Reads one file of every unit that has it and gives its text to `take`.

@@ -1,6 +1,7 @@
 //! The exporter's own metrics, in a registry.
 
-use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use daemon_kit::declare::Declaration;
+use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::collect::Report;
 
@@ -14,51 +15,37 @@ pub struct OwnMetrics {
     kept_files: IntGauge,
 }
 
-impl OwnMetrics {
-    /// All of them, registered.
-    ///
-    /// # Errors
-    /// Never in practice: names and labels are constants, and a test registers them.
-    pub fn try_new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let duration = GaugeVec::new(
-            Opts::new(
+impl Default for OwnMetrics {
+    fn default() -> Self {
+        let declare = Declaration::default();
+        let build = declare.gauges(
+            "unit_exporter_build_info",
+            "The version of the exporter.",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            duration: declare.fractional_gauges(
                 "unit_exporter_collector_duration_seconds",
                 "How long the collector took: in the last scrape, for systemd in its last sync.",
+                &["collector"],
             ),
-            &["collector"],
-        )?;
-        let success = IntGaugeVec::new(
-            Opts::new(
+            success: declare.gauges(
                 "unit_exporter_collector_success",
                 "Whether the collector read everything that it should.",
+                &["collector"],
             ),
-            &["collector"],
-        )?;
-        let units = IntGauge::new("unit_exporter_units", "Units that are measured.")?;
-        let kept_files = IntGauge::new(
-            "unit_exporter_kept_files",
-            "Files that are kept open between scrapes.",
-        )?;
-        let build = IntGaugeVec::new(
-            Opts::new("unit_exporter_build_info", "The version of the exporter."),
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(duration.clone()))?;
-        registry.register(Box::new(success.clone()))?;
-        registry.register(Box::new(units.clone()))?;
-        registry.register(Box::new(kept_files.clone()))?;
-        registry.register(Box::new(build))?;
-        Ok(Self {
-            registry,
-            duration,
-            success,
-            units,
-            kept_files,
-        })
+            units: declare.gauge("unit_exporter_units", "Units that are measured."),
+            kept_files: declare.gauge(
+                "unit_exporter_kept_files",
+                "Files that are kept open between scrapes.",
+            ),
+            registry: declare.into_registry(),
+        }
     }
+}
 
+impl OwnMetrics {
     /// Notes how a collector did.
     pub fn report(&self, report: &Report) {
         let labels = &[report.collector];

@@ -108,7 +108,7 @@ impl Host {
         let processes = Processes::new(&config.paths.proc);
         let collector = Collector::new(tree, processes, config.collectors);
         let devices = Devices::new(config.paths.sys.clone());
-        let own = OwnMetrics::try_new().unwrap();
+        let own = OwnMetrics::default();
         let scraper = Scraper::new(
             collector,
             devices,

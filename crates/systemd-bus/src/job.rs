@@ -111,7 +111,7 @@ impl Systemd {
                     let message = signal
                         .ok_or_else(gone)?
                         .map_err(|error| BusError::from_zbus(JOB_REMOVED, error))?;
-                    if self.sent_by_systemd(&connection, &message).await {
+                    if self.sent_by_systemd(&connection, &message).await? {
                         ended.push(JobEnd::parse(&message)?);
                     }
                 }

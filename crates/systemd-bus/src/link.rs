@@ -138,18 +138,26 @@ impl Systemd {
     ///
     /// The bus applies match rules to broadcasts only: any local user can send us a signal of
     /// systemd's shape directly. The owner of systemd's name is the proof.
-    pub(crate) async fn sent_by_systemd(&self, connection: &Connection, message: &Message) -> bool {
+    ///
+    /// # Errors
+    /// Where the bus does not say who owns it. Nothing is remembered then: a sender that was once
+    /// denied would be denied for as long as the connection lasts.
+    pub(crate) async fn sent_by_systemd(
+        &self,
+        connection: &Connection,
+        message: &Message,
+    ) -> Result<bool, BusError> {
         let header = message.header();
         let Some(sender) = header.sender() else {
-            return false;
+            return Ok(false);
         };
         if is_remembered(&self.link.confirmed, sender) {
-            return true;
+            return Ok(true);
         }
         if is_remembered(&self.link.denied, sender) {
-            return false;
+            return Ok(false);
         }
-        let owner = name_owner(connection).await;
+        let owner = name_owner(connection).await?;
         let is_owner = owner.as_deref() == Some(sender.as_str());
         let slot = if is_owner {
             &self.link.confirmed
@@ -157,7 +165,7 @@ impl Systemd {
             &self.link.denied
         };
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.to_owned());
-        is_owner
+        Ok(is_owner)
     }
 
     /// Forgets who systemd was: its name has a new owner, or the bus is another.
@@ -179,14 +187,28 @@ fn is_remembered(
 }
 
 /// The unique name behind systemd's well-known one; `None` where nobody owns it now.
-pub(crate) async fn name_owner(connection: &Connection) -> Option<String> {
+///
+/// # Errors
+/// Where the bus does not answer.
+pub(crate) async fn name_owner(connection: &Connection) -> Result<Option<String>, BusError> {
+    const CALL: &str = "GetNameOwner";
+    const NO_OWNER: &str = "org.freedesktop.DBus.Error.NameHasNoOwner";
     let reply = connection.call_method(
         Some("org.freedesktop.DBus"),
         "/org/freedesktop/DBus",
         Some("org.freedesktop.DBus"),
-        "GetNameOwner",
+        CALL,
         &DESTINATION,
     );
-    let message = tokio::time::timeout(READ_TIMEOUT, reply).await.ok()?.ok()?;
-    message.body().deserialize::<String>().ok()
+    let answer = tokio::time::timeout(READ_TIMEOUT, reply)
+        .await
+        .map_err(|_| BusError::Timeout {
+            call: CALL,
+            after: READ_TIMEOUT,
+        })?;
+    match answer {
+        Ok(message) => Ok(message.body().deserialize::<String>().ok()),
+        Err(zbus::Error::MethodError(name, ..)) if name.as_str() == NO_OWNER => Ok(None),
+        Err(error) => Err(BusError::from_zbus(CALL, error)),
+    }
 }

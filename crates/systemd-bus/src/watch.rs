@@ -22,9 +22,9 @@ use crate::properties::UnitProperties;
 use crate::{BusError, Systemd, path};
 
 /// The first wait after a lost connection, and the longest: a bus that restarts is back in well
-/// under a second, and nobody should be blind for more than two.
+/// under a second, and nobody should be blind for more than two, the new connection included.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_LAST: Duration = Duration::from_secs(2);
+const BACKOFF_LAST: Duration = Duration::from_secs(1);
 
 /// Changes that wait for the consumer. A consumer that falls this far behind gets one
 /// [`UnitChange::Resync`] in place of what did not fit.
@@ -107,7 +107,7 @@ async fn watch_once(
     let connection = systemd.connection().await?;
     let mut owners = subscribe(&connection, owner_rule()).await?;
     let mut signals = subscribe(&connection, systemd_rule()).await?;
-    if name_owner(&connection).await.is_some() {
+    if name_owner(&connection).await?.is_some() {
         ask_for_signals(systemd).await?;
         outbox.send(UnitChange::Resync);
         *backoff = BACKOFF_FIRST;
@@ -134,7 +134,7 @@ async fn watch_once(
                 None | Some(Err(_)) => return Ok(()),
                 Some(Ok(message)) => {
                     let Some(change) = parse(&message) else { continue };
-                    if systemd.sent_by_systemd(&connection, &message).await {
+                    if systemd.sent_by_systemd(&connection, &message).await? {
                         outbox.send(change);
                     }
                 }

@@ -258,6 +258,48 @@ async fn a_watch_outlives_the_bus_and_systemd() {
     until(&mut changes, |change| *change == loaded).await;
 }
 
+/// How soon the link has to be back once the bus is well.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_bus_that_stood_still_is_heard_again_as_soon_as_it_moves() {
+    let host = host();
+    let mut changes = host.systemd.watch();
+    until(&mut changes, |change| *change == UnitChange::Resync).await;
+    host.fake.stall();
+    host.fake.cut().await;
+    // The second time, a whole attempt to connect has timed out.
+    for _ in 0..2 {
+        until(&mut changes, |change| *change == UnitChange::Lost).await;
+    }
+    host.fake.put(FakeUnit::failed("api.service"));
+    let moves_again = tokio::time::Instant::now();
+    host.fake.resume();
+    until(&mut changes, |change| *change == UnitChange::Resync).await;
+    assert!(moves_again.elapsed() < BACK_WITHIN);
+    // The list that is taken on it shows what nobody was told.
+    let listed = host.systemd.list_units().await.unwrap();
+    assert_eq!(listed[0].active_state, ActiveState::Failed);
+    host.fake.change(FakeUnit::running("api.service")).await;
+    let changed = |change: &UnitChange| matches!(change, UnitChange::Changed(..));
+    until(&mut changes, changed).await;
+}
+
+#[tokio::test]
+async fn systemd_is_not_denied_for_good_because_the_bus_once_gave_no_answer() {
+    let host = host();
+    let mut changes = host.systemd.watch();
+    until(&mut changes, |change| *change == UnitChange::Resync).await;
+    host.fake.silence_about_owner(true);
+    host.fake.change(FakeUnit::failed("api.service")).await;
+    until(&mut changes, |change| *change == UnitChange::Lost).await;
+    host.fake.silence_about_owner(false);
+    until(&mut changes, |change| *change == UnitChange::Resync).await;
+    host.fake.change(FakeUnit::running("api.service")).await;
+    let changed = |change: &UnitChange| matches!(change, UnitChange::Changed(..));
+    until(&mut changes, changed).await;
+}
+
 #[tokio::test]
 async fn a_consumer_that_falls_behind_is_told_to_list_again() {
     let host = host();

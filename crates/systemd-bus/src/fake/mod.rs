@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use units::{JobResult, UnitName};
 use zbus::message::Type;
@@ -54,6 +55,7 @@ pub struct FakeSystemd {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    stalled: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ struct State {
     answered: usize,
     script: JobScript,
     owner: Option<String>,
+    /// The bus does not say who owns systemd's name.
+    silent_about_owner: bool,
     /// The last number given to a client; systemd itself is `:1.1`.
     next_client: u32,
     next_job: u32,
@@ -85,9 +89,11 @@ impl FakeSystemd {
                 answered: 0,
                 script: JobScript::Ends(JobResult::Done),
                 owner: Some(FIRST_OWNER.to_owned()),
+                silent_about_owner: false,
                 next_client: 1,
                 next_job: 0,
             }),
+            stalled: watch::Sender::new(false),
         });
         Ok(Self {
             address: format!("unix:path={}", path.display()),
@@ -171,6 +177,22 @@ impl FakeSystemd {
         self.shared.state().calls.clone()
     }
 
+    /// From now on nobody is answered and no new connection is greeted, as on a host without a
+    /// free moment.
+    pub fn stall(&self) {
+        self.shared.stalled.send_replace(true);
+    }
+
+    /// Ends [`stall`](Self::stall): what has gathered is answered.
+    pub fn resume(&self) {
+        self.shared.stalled.send_replace(false);
+    }
+
+    /// Whether the bus refuses to say who owns systemd's name.
+    pub fn silence_about_owner(&self, silent: bool) {
+        self.shared.state().silent_about_owner = silent;
+    }
+
     /// Cuts every connection; the socket stays open for new ones.
     pub async fn cut(&self) {
         let clients = std::mem::take(&mut self.shared.state().clients);
@@ -220,6 +242,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn until_it_moves(&self) {
+        let mut stalled = self.stalled.subscribe();
+        // Only fails with the fake gone.
+        drop(stalled.wait_for(|stalled| !stalled).await);
+    }
+
     async fn broadcast(&self, message: &Message) {
         let clients = self.state().clients.clone();
         for client in clients {
@@ -233,6 +261,7 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
+            shared.until_it_moves().await;
             let Ok(stream) = stream.into_std() else {
                 return;
             };
@@ -246,6 +275,7 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
             let client = Connection::from(&messages);
             shared.state().clients.push(client.clone());
             while let Some(Ok(message)) = messages.next().await {
+                shared.until_it_moves().await;
                 if message.message_type() == Type::MethodCall {
                     answer(&shared, &client, &message).await;
                 }
@@ -269,8 +299,12 @@ async fn answer(shared: &Arc<Shared>, client: &Connection, call: &Message) {
         }
         "AddMatch" | "RemoveMatch" => reply(client, call, BUS, &()).await,
         "GetNameOwner" => {
-            let owner = shared.state().owner.clone();
+            let (owner, silent) = {
+                let state = shared.state();
+                (state.owner.clone(), state.silent_about_owner)
+            };
             match owner {
+                _ if silent => fail(client, call, "org.freedesktop.DBus.Error.NoMemory").await,
                 Some(owner) => reply(client, call, BUS, &owner).await,
                 None => fail(client, call, "org.freedesktop.DBus.Error.NameHasNoOwner").await,
             }

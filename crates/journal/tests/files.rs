@@ -1,6 +1,6 @@
 //! Reading files that journald's own code wrote.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used)] // In tests a panic is the message.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -32,6 +32,11 @@ class Play:
         """How many tasks changed something, or would have."""
         return deploy.read_recap(self.output).changed
 
+    @property
+    def said(self) -> str:
+        """The output as one line: Ansible breaks its messages where it likes."""
+        return " ".join(self.output.split())
+
     def succeeded(self) -> Play:
         """Returns itself; fails with the end of the output when the playbook failed."""
         assert self.status == 0, f"the playbook failed:\n{self.output[-4000:]}"

@@ -148,8 +148,8 @@ def add_snippets(stack: Stack) -> None:
 def added(ours: Any, theirs: Any) -> Any:
     """Returns their configuration with ours in it: mappings joined, our list entries first."""
     if isinstance(ours, dict):
-        return {key: added(ours[key], theirs[key]) if key in ours and key in theirs else {**ours, **theirs}[key]
-                for key in {**theirs, **ours}}
+        both = {key: added(ours[key], theirs[key]) for key in ours.keys() & theirs.keys()}
+        return {**theirs, **ours, **both}
     return [*ours, *theirs]
 
 

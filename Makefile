@@ -44,7 +44,7 @@ vagrant-test: ## Run the Vagrantfile for real, under software emulation (an hour
 lint: ## Check formatting, lints, rules, playbook and unit files
 	@$(host) lint
 
-bench: ## Measure healing and intake beside peers, on a host of their own
+bench: ## Measure healing, intake and scrapes beside peers, on hosts of their own
 	@$(host) bench
 
 soak: ## Run the campaigns of the tests at full size (hours); writes docs/soak.md

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHES = ("healing", "webhooks")
+BENCHES = ("healing", "webhooks", "exporter")
 
 
 def main(names: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""A host of a bench's own, with the stack deployed in the demo profile."""
+"""A host of a bench's own: with the stack deployed in the demo profile, or bare."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from host import deploy, guest, health, network, teardown, tree, up
+from host import build, deploy, guest, health, network, teardown, tree, up
 from host.report import Progress
 from host.settings import DEFAULT_SUITE, Host
 
@@ -18,15 +18,22 @@ NO_LIMITS = {"alert_bot_host_actions_per_hour": 10_000, "alert_bot_unit_actions_
 @contextmanager
 def host(purpose: str, variables: Mapping[str, Any] | None = None) -> Iterator[Host]:
     """Yields a fresh, healthy host; it is gone afterwards, however the bench ends."""
-    fresh = Host(f"bench-{os.getpid()}-{purpose}")
     progress = Progress()
-    try:
-        up.pack(progress)
-        up.start(fresh, tree.Base(DEFAULT_SUITE), network.wanted_forwards(fresh), progress)
+    with bare(purpose, progress) as fresh:
         with progress.step("deploy"):
             deploy.deploy(fresh, variables={**NO_LIMITS, **(variables or {})})
         with progress.step("health"):
             up.check_health(fresh, health.wait_until_healthy(fresh))
+        yield fresh
+
+
+@contextmanager
+def bare(purpose: str, progress: Progress) -> Iterator[Host]:
+    """Yields a fresh host with nothing deployed to it; it is gone afterwards all the same."""
+    fresh = Host(f"bench-{os.getpid()}-{purpose}")
+    try:
+        up.pack(progress)
+        up.start(fresh, tree.Base(DEFAULT_SUITE), network.wanted_forwards(fresh), progress)
         yield fresh
     finally:
         teardown.destroy(fresh)
@@ -45,7 +52,7 @@ def run(on: Host, command: str, *, stdin: str = "") -> str:
 
 
 def install(on: Host, *packages: str) -> None:
-    """Installs Debian packages inside; their services are left stopped."""
+    """Installs Debian packages inside, by name or by path; their services are left stopped."""
     run(
         on,
         "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d;"
@@ -53,3 +60,13 @@ def install(on: Host, *packages: str) -> None:
         f" apt-get install -y -qq --no-install-recommends {' '.join(packages)};"
         " rm /usr/sbin/policy-rc.d",
     )
+
+
+def install_daemon(on: Host, daemon: str) -> None:
+    """Installs the package of one of our own daemons inside."""
+    (package,) = build.DEBS.glob(f"{daemon}_*.deb")
+    # The guest's /run and /tmp are mounts of its own; this is not.
+    copy = on.tree / "var/cache" / package.name
+    copy.write_bytes(package.read_bytes())
+    install(on, f"/var/cache/{package.name}")
+    copy.unlink()

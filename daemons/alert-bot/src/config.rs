@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use daemon_kit::config::{self, ConfigError};
 use daemon_kit::http::Limits;
+use daemon_kit::tls::{Tls, TlsFiles};
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use remediation::{Policy, PolicyErrors};
 use serde::{Deserialize, Deserializer, de};
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     /// The alert that always fires, and what to do when it stops arriving.
     #[serde(default)]
     pub(crate) watchdog: WatchdogConfig,
+    /// Certificate and key of the webhook, where it comes from other hosts; plain HTTP without.
+    pub(crate) tls: Option<TlsFiles>,
     /// What the webhook's clients are allowed.
     #[serde(default)]
     pub(crate) limits: WebhookLimits,
@@ -115,6 +118,14 @@ impl Config {
     /// Names file, line and key.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         config::load(path)
+    }
+
+    /// Certificate and key of the webhook, if it is to speak TLS.
+    ///
+    /// # Errors
+    /// Names the key of the configuration and the file that cannot be used.
+    pub(crate) fn load_tls(&self, path: &Path) -> Result<Option<Tls>, ConfigError> {
+        self.tls.as_ref().map(|files| files.load(path)).transpose()
     }
 
     /// Reads the policy that this configuration names.

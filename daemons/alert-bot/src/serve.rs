@@ -7,6 +7,7 @@ use anyhow::Context;
 use daemon_kit::config::ConfigError;
 use daemon_kit::notify::{self, Heartbeat};
 use daemon_kit::sockets::Inherited;
+use daemon_kit::tls::Tls;
 use daemon_kit::{http, log, shutdown};
 use ledger::Ledger;
 use remediation::Policy;
@@ -34,16 +35,22 @@ pub(crate) fn serve(config_path: &Path) -> anyhow::Result<()> {
     let config = Config::load(config_path)?;
     let policy = config.load_policy()?;
     let tokens = load_tokens()?;
+    let tls = config.load_tls(config_path)?;
     log::init("alert-bot");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .enable_all()
         .build()
         .context("the runtime cannot start")?;
-    runtime.block_on(live(config, policy, tokens))
+    runtime.block_on(live(config, policy, tokens, tls))
 }
 
-async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> anyhow::Result<()> {
+async fn live(
+    config: Config,
+    policy: remediation::Policy,
+    tokens: Tokens,
+    tls: Option<Tls>,
+) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     let ledger = Ledger::open(&config.ledger)?;
     let metrics = Metrics::new()?;
@@ -104,11 +111,14 @@ async fn live(config: Config, policy: remediation::Policy, tokens: Tokens) -> an
     tracing::info!(%address, "accepting alerts");
     notify::ready(&wires.health.borrow().to_string());
     let limits = config.limits.into();
-    http::serve(listener, limits, stop.clone(), move |request| {
+    let answer = move |request| {
         let intake = intake.clone();
         async move { web::route(&intake, request).await }
-    })
-    .await;
+    };
+    match tls {
+        Some(tls) => http::serve_over(tls, listener, limits, stop.clone(), answer).await,
+        None => http::serve(listener, limits, stop.clone(), answer).await,
+    }
     notify::stopping();
     engine.await.context("the engine ended early")
 }

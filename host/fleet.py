@@ -27,7 +27,7 @@ def up_fleet(
         _check_size_is_kept(fleet, size)
         inventory.remember(fleet, size)
         with progress.step("preflight: ports, Rust, privileges"):
-            forwards = {host: _wanted_forwards(host) for host in inventory.members(fleet)}
+            forwards = wanted_forwards(fleet)
             preflight.check(forwards)
         up.install_packages(progress)
         with progress.step("tools: ansible in .venv") as on_line:
@@ -75,6 +75,16 @@ def stop(fleet: Host) -> None:
     teardown.stop(fleet, gracefully=True)
 
 
+def wanted_forwards(fleet: Host) -> dict[Host, dict[int, int]]:
+    """Returns the forwards that each member has or should get, for the services that it has."""
+    return {
+        member: network.wanted_forwards(
+            member, [it.port for it in inventory.services_of(member) if it.port is not None]
+        )
+        for member in inventory.members(fleet)
+    }
+
+
 @contextmanager
 def exclusive(hosts: list[Host], *, evict: bool = False) -> Iterator[None]:
     """Holds the locks of several hosts.
@@ -107,11 +117,6 @@ def _check_size_is_kept(fleet: Host, size: int) -> None:
             f"fleet {fleet.name} is up with {len(inventory.members(fleet))} hosts;"
             " end it with `make down` before it gets another size"
         )
-
-
-def _wanted_forwards(member: Host) -> dict[int, int]:
-    ports = [service.port for service in inventory.services_of(member) if service.port is not None]
-    return network.wanted_forwards(member, ports)
 
 
 def _seat(member: Host) -> Seat:

@@ -15,6 +15,7 @@ from host.processes import leader_pid
 from host.settings import (
     APP,
     DATABASE,
+    GUEST_NETWORK,
     MONITORING,
     REPOSITORY,
     SERVICES,
@@ -111,18 +112,21 @@ def _write(
         group: {"hosts": dict.fromkeys(hosts, {})} for group, hosts in groups.items()
     }
     names = sorted({name for hosts in groups.values() for name in hosts})
-    content["all"] = {"hosts": reach, "vars": _secrets(network, names)}
+    content["all"] = {"hosts": reach, "vars": _variables(network, names)}
     _file(network).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _secrets(network: Host, names: list[str]) -> dict[str, object]:
-    """Returns what a site would keep in Ansible's vault: made once, and kept."""
+def _variables(network: Host, names: list[str]) -> dict[str, object]:
+    """Returns the fleet's own variables; what a site would keep in a vault is made once, and kept."""
     try:
         known = json.loads(_file(network).read_text(encoding="utf-8"))["all"]["vars"]
     except FileNotFoundError:
         known = {}
     tokens = known.get("fleet_webhook_tokens", {})
     return {
+        # A fleet of `make up` is there to be broken and watched, as its single host is.
+        "fleet_profile": "demo",
+        "fleet_network": GUEST_NETWORK,
         "fleet_webhook_tokens": {name: tokens.get(name, token_urlsafe()) for name in names},
         "fleet_transactions_password": known.get("fleet_transactions_password", token_urlsafe()),
         "fleet_repairs_password": known.get("fleet_repairs_password", token_urlsafe()),

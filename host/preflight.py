@@ -46,8 +46,15 @@ BUILD_TOOLS = (
 )
 
 
-# What only the tests call: faults from strace, and a PostgreSQL that they start themselves.
-TEST_TOOLS = (Tool("strace", "strace"),)
+# What only the tests call: faults from strace, Debian's judge of packages, libFuzzer's compiler, and
+# a PostgreSQL that they start themselves.
+TEST_TOOLS = (
+    Tool("gpg", "gnupg"),
+    Tool("strace", "strace"),
+    Tool("lintian", "lintian"),
+    Tool("objdump", "binutils"),
+    Tool("c++", "g++"),
+)
 POSTGRESQL = Path("/usr/lib/postgresql")
 
 

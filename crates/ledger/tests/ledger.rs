@@ -83,6 +83,7 @@ fn step(mode: &str, incident: Uuid, at: Timestamp, alerts: Vec<AlertId>) -> Step
         pressure: Pressure::default(),
         watched: Watched::default(),
         truncated: false,
+        fleet: None,
     };
     let history = History::default();
     let decision = decide(&policy, &history, &situation);

@@ -45,6 +45,9 @@ const BEFORE_ACTING: &[PlanGuard] = &[
     // May the bot do it by itself?
     guards::OBSERVE_MODE,
     guards::APPROVAL,
+    // Is it this host's turn? Last, because the fleet is only asked by who would act.
+    guards::FLEET_REACHABLE,
+    guards::FLEET_TURN,
 ];
 
 /// Decides what to do about one trigger at one moment.

@@ -19,6 +19,7 @@ mod alert;
 mod case;
 mod decide;
 mod decision;
+mod fleet;
 mod guards;
 mod history;
 mod ladder;
@@ -41,11 +42,12 @@ pub use action::{Action, Expected, Signal, UnknownSignal};
 pub use alert::{Alert, AlertStatus, Trigger};
 pub use decide::{Explanation, Step, decide, explain};
 pub use decision::{Decision, Plan};
+pub use fleet::{FleetView, Others};
 pub use history::{History, Judgement, Outcome, PastAction, PastEscalation, RuleReset};
 pub use policy::{
-    Backoff, Breaker, Budget, Efficacy, Flapping, HostLimits, Matcher, MatcherError, Matchers,
-    Mode, Place, Policy, PolicyError, PolicyErrors, PolicyHash, Probe, Proof, Rule, RuleName,
-    RuleNameError, Rung, RungAction, Saturation, Storm, When,
+    Backoff, Breaker, Budget, Efficacy, Flapping, FleetLimits, HostLimits, Matcher, MatcherError,
+    Matchers, Mode, Place, Policy, PolicyError, PolicyErrors, PolicyHash, Probe, Proof, Rule,
+    RuleName, RuleNameError, Rung, RungAction, Saturation, Storm, When, WhenUnreachable,
 };
 pub use policy_tests::{TestResult, run_tests};
 pub use polkit::{Verb, granted, polkit_rules};

@@ -71,6 +71,9 @@ reasons! {
     ApprovalNeeded = "approval-needed", "The rule asks a person before each action.";
     ApprovalDenied = "approval-denied", "A person said no.";
     ApprovalExpired = "approval-expired", "Nobody answered in time.";
+    FleetUnreachable = "fleet-unreachable", "The fleet's table of repairs does not answer, and the rule waits for it.";
+    FleetBusy = "fleet-busy", "Another host of this one's group is under repair.";
+    FleetBudget = "fleet-budget", "The fleet's actions for this window are used up.";
     Due = "due", "Nothing stands against the first repair of this incident.";
     NextRung = "next-rung", "The rung before did not help, and nothing stands against the next.";
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use units::{UnitFacts, UnitName};
 use uuid::Uuid;
 
-use crate::Trigger;
+use crate::{FleetView, Trigger};
 
 /// Everything outside policy and history that a decision depends on, the time included.
 ///
@@ -47,6 +47,9 @@ pub struct Situation {
     /// Alertmanager left alerts out of the webhook that this one came in.
     #[serde(default)]
     pub truncated: bool,
+    /// What the other hosts do; `None` where this host is by itself, or has not asked for its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetView>,
 }
 
 /// What decisions need to know about an incident.

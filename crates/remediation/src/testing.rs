@@ -103,6 +103,7 @@ impl Scene {
                 pressure: Pressure::default(),
                 watched: Watched::default(),
                 truncated: false,
+                fleet: None,
             },
         }
     }

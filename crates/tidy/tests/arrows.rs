@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use tidy::{Crate, crates, files_with_extension, read};
 
 const PURE: [&str; 2] = ["remediation", "units"];
-const ADAPTERS: [&str; 5] = [
+const ADAPTERS: [&str; 6] = [
     "daemon-kit",
+    "fleet",
     "journal",
     "ledger",
     "systemd-bus",

@@ -13,6 +13,7 @@ use remediation::{Policy, PolicyErrors};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::outbound::HttpUrl;
+use crate::turns::FleetConfig;
 
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_PATH: &str = "/etc/alert-bot/alert-bot.toml";
@@ -53,6 +54,9 @@ pub(crate) struct Config {
     /// What the webhook's clients are allowed.
     #[serde(default)]
     pub(crate) limits: WebhookLimits,
+    /// The hosts that take turns at repairs with this one; none by default.
+    #[serde(default)]
+    pub(crate) fleet: Option<FleetConfig>,
 }
 
 /// `[watchdog]`: a chain that is broken anywhere delivers no alerts, not even this one.

@@ -18,6 +18,7 @@ mod orders;
 mod recover;
 mod repair;
 mod tick;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use daemon_kit::notify::Heartbeat;
 use jiff::Timestamp;
 use ledger::{AlertId, AttemptId, Input, StoredPause};
 use remediation::{
-    Alert, Decision, History, IncidentView, Pause, Policy, Situation, Target, Trigger, Watched,
+    Alert, Decision, FleetView, History, IncidentView, Pause, Plan, Policy, Situation, Target,
+    Trigger, Watched,
 };
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -40,7 +42,7 @@ use crate::book::{Book, Incident};
 use crate::control::Command;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, UnitControl};
+use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, Turns, UnitControl};
 use crate::pressure::Cgroups;
 use crate::restarts::Restarts;
 use crate::situation::Findings;
@@ -65,6 +67,8 @@ pub(crate) struct Outside {
     pub(crate) sink: Arc<dyn AlertSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cgroups: Arc<Cgroups>,
+    /// `None` where this host is by itself.
+    pub(crate) turns: Option<Arc<dyn Turns>>,
 }
 
 /// What the loop reacts to.
@@ -78,6 +82,8 @@ pub(crate) enum Event {
     WatchdogArrived,
     /// A target was looked at.
     Looked(Uuid, Box<Findings>),
+    /// The fleet said whose turn it is.
+    TurnAnswered(Uuid, Box<Plan>, Box<Situation>, FleetView),
     /// An action was judged.
     Judged(Uuid, AttemptId, Verdict),
     /// A person wants something.
@@ -217,6 +223,9 @@ impl<L: Ledger> Engine<L> {
             Event::Repeated(alerts) => self.repeated(alerts),
             Event::WatchdogArrived => self.watchdog_arrived(),
             Event::Looked(id, findings) => self.looked(id, *findings).await,
+            Event::TurnAnswered(id, plan, situation, view) => {
+                self.turn_answered(id, *plan, *situation, view).await;
+            }
             Event::Judged(id, attempt, verdict) => self.judged(id, attempt, verdict).await,
             Event::Command(command) => self.command(command).await,
             Event::Explained(explained) => self.explained(*explained),
@@ -253,6 +262,7 @@ impl<L: Ledger> Engine<L> {
             pressure: findings.cgroup.pressure,
             watched: self.watched_health(),
             truncated: false,
+            fleet: None,
         }
     }
 

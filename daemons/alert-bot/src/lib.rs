@@ -32,6 +32,7 @@ mod serve;
 mod simulation;
 mod situation;
 mod tell;
+mod turns;
 mod verify;
 mod web;
 mod webhook;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use ledger::{LedgerError, Store};
-use remediation::{AlertNow, Probe, Signal, Trigger};
+use remediation::{AlertNow, FleetLimits, FleetView, Outcome, Plan, Probe, Signal, Trigger};
 use systemd_bus::{BusError, Verb};
 use units::{ActiveState, JobResult, UnitFacts, UnitName};
 use uuid::Uuid;
@@ -82,6 +82,16 @@ pub(crate) trait Prober: Send + Sync {
         probe: &'a Probe,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// The hosts that share a table of repairs.
+pub(crate) trait Turns: Send + Sync {
+    /// Asks for the plan's turn and says what others do. It was taken exactly where the limits
+    /// have no objection to that.
+    fn take<'a>(&'a self, plan: &'a Plan, limits: FleetLimits) -> BoxFuture<'a, FleetView>;
+
+    /// Gives the plan's turn back; without an outcome, nothing was done in it.
+    fn give_back<'a>(&'a self, plan: &'a Plan, outcome: Option<Outcome>) -> BoxFuture<'a, ()>;
 }
 
 /// The wall clock, and ids that grow with it.

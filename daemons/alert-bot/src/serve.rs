@@ -61,6 +61,11 @@ async fn live(
         sink: Arc::new(Alertmanagers(config.alertmanagers.clone())),
         clock: Arc::new(SystemClock),
         cgroups: Arc::new(Cgroups::at("/sys/fs/cgroup")),
+        turns: config
+            .fleet
+            .as_ref()
+            .map(|fleet| fleet.open(&config.host))
+            .transpose()?,
     };
     let (teller, telling) = Teller::new(
         config.host.clone(),

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Backoff, Breaker, Budget, Efficacy, Flapping, Proof, Storm};
+use super::{Backoff, Breaker, Budget, Efficacy, Flapping, FleetLimits, Proof, Storm};
 use crate::Percent;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -42,6 +42,13 @@ pub(super) const STORM: Storm = Storm {
     share: Percent::of(40, 100),
     min_units: 3,
     quiet_for: minutes(10),
+};
+
+/// One host of a group at a time leaves the others to serve; more repairs in an hour than on three
+/// hosts at their own limits mean that the cause is not on a host.
+pub(super) const FLEET: FleetLimits = FleetLimits {
+    max_hosts: 1,
+    budget: budget(60, hours(1)),
 };
 
 pub(super) const RULE_BUDGET: Budget = budget(3, hours(1));

@@ -144,6 +144,27 @@ pub struct HostLimits {
     pub storm: Storm,
     /// Units that are never touched, beside those that no policy may touch.
     pub protected: Vec<UnitPattern>,
+    /// What holds for all hosts together that share a table of repairs.
+    pub fleet: FleetLimits,
+}
+
+/// Limits over the hosts that share a table of repairs. All of them should say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FleetLimits {
+    /// Hosts of one group that may be under repair at once.
+    pub max_hosts: usize,
+    /// Repairs by all hosts together.
+    pub budget: Budget,
+}
+
+/// What a rule does where the fleet's table of repairs cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnreachable {
+    /// Wait for it.
+    Hold,
+    /// Go on by this host's own limits.
+    Act,
 }
 
 /// At most so many actions in any stretch of time this long.
@@ -207,6 +228,8 @@ pub struct Rule {
     pub saturation: Option<Saturation>,
     /// Other instances of the template that must stay healthy while one is interrupted.
     pub healthy_min: usize,
+    /// What to do where the fleet's table of repairs cannot be reached.
+    pub when_fleet_unreachable: WhenUnreachable,
     /// How long a question to a person stands.
     pub approval_ttl: Duration,
 }

@@ -12,8 +12,8 @@ use super::{Expected, PolicyTest};
 use crate::policy::{PolicyErrors, RuleName};
 use crate::reader::{Document, Section};
 use crate::{
-    Action, Alert, AlertNow, AlertStatus, Attempt, History, IncidentView, Judgement, Outcome,
-    PastAction, Pause, Pressure, Situation, Trigger, Watched, time,
+    Action, Alert, AlertNow, AlertStatus, Attempt, FleetView, History, IncidentView, Judgement,
+    Others, Outcome, PastAction, Pause, Pressure, Situation, Trigger, Watched, time,
 };
 
 /// Every test takes place at this moment: 2026-01-01 00:00 UTC.
@@ -95,6 +95,7 @@ fn read_test(mut section: Section<'_>) -> Option<PolicyTest> {
                     .collect(),
             }),
             truncated: section.flag("truncated", false),
+            fleet: section.section("fleet").map(read_fleet),
             trigger: trigger?,
         },
         name: name?.to_owned(),
@@ -213,6 +214,20 @@ fn facts(unit: UnitName, active_state: ActiveState, started_ago: Duration) -> Un
         active_enter_usec: None,
         failed_requirements: Vec::new(),
     }
+}
+
+fn read_fleet(mut section: Section<'_>) -> FleetView {
+    if section.flag("unreachable", false) {
+        return FleetView::Unreachable;
+    }
+    FleetView::Reached(Others {
+        under_repair: section
+            .parsed_list("under_repair")
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
+        recent_repairs: section.number("recent_repairs", 0..=10_000, 0),
+    })
 }
 
 /// `[[test.past]]`: what the bot did in earlier incidents.

@@ -168,6 +168,7 @@ impl World {
             pressure: Pressure::default(),
             watched: self.watched(),
             truncated,
+            fleet: None,
         }
     }
 

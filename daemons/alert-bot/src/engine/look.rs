@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use remediation::{Decision, Target, Trigger};
+use remediation::{Decision, Situation, Target, Trigger};
 use tokio::time::Instant;
 use units::UnitName;
 use uuid::Uuid;
@@ -97,6 +97,19 @@ impl<L: Ledger> Engine<L> {
         };
         let situation = self.situation(incident, findings);
         let decision = remediation::decide(&self.policy, &self.history, &situation);
+        if !self.asks_for_turn(id, &situation, &decision) {
+            self.conclude(id, situation, decision, again).await;
+        }
+    }
+
+    /// Follows a decision, or looks once more where something changed while it was made.
+    pub(super) async fn conclude(
+        &mut self,
+        id: Uuid,
+        situation: Situation,
+        decision: Decision,
+        again: bool,
+    ) {
         if again && !matches!(decision, Decision::Act(_)) {
             if let Some(incident) = self.book.get_mut(id) {
                 incident.stage = Stage::Looking { again: false };

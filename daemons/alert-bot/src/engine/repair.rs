@@ -106,6 +106,7 @@ impl<L: Ledger> Engine<L> {
             // The row stays in flight: after a restart it is verified once more, which is harmless.
             tracing::error!(incident_id = %id, %error, "a judgement is not in the ledger");
         }
+        self.give_turn_back(*plan, Some(verdict.outcome));
         if helped {
             if let Some(learned) = learned {
                 self.metrics.proved_after(Instant::now() - learned);

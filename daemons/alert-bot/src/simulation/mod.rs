@@ -127,6 +127,7 @@ impl Bot {
             sink: Arc::new(world.clone()),
             clock: Arc::new(world.clone()),
             cgroups: Arc::new(Cgroups::at("/nonexistent")),
+            turns: None,
         };
         let (teller, telling) =
             Teller::new("here".into(), outside.sink.clone(), outside.clock.clone());

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::{ANY_DURATION, MANY, SOME_DURATION};
-use crate::policy::{Backoff, Breaker, Budget, Efficacy, Flapping, Saturation, Storm};
+use crate::policy::{Backoff, Breaker, Budget, Efficacy, Flapping, FleetLimits, Saturation, Storm};
 use crate::reader::Section;
 
 pub(super) fn budget(section: &mut Section<'_>, default: Budget) -> Budget {
@@ -11,6 +11,13 @@ pub(super) fn budget(section: &mut Section<'_>, default: Budget) -> Budget {
     Budget {
         max_actions: NonZeroUsize::new(max_actions).unwrap_or(default.max_actions),
         window: section.duration("window", &SOME_DURATION, default.window),
+    }
+}
+
+pub(super) fn fleet(section: &mut Section<'_>, default: FleetLimits) -> FleetLimits {
+    FleetLimits {
+        max_hosts: section.number("max_hosts", 1..=MANY, default.max_hosts),
+        budget: section.nested("budget", default.budget, budget),
     }
 }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 use units::{UnitName, UnitPattern};
 
 use super::{
-    HostLimits, Matchers, Mode, Policy, PolicyErrors, PolicyHash, Rule, RuleName, defaults,
+    HostLimits, Matchers, Mode, Policy, PolicyErrors, PolicyHash, Rule, RuleName, WhenUnreachable,
+    defaults,
 };
 use crate::is_protected;
 use crate::protected::names_protected;
@@ -35,6 +36,11 @@ const MODES: &[(&str, Mode)] = &[
     ("observe", Mode::Observe),
     ("approve", Mode::Approve),
     ("auto", Mode::Auto),
+];
+
+const WHEN_UNREACHABLE: &[(&str, WhenUnreachable)] = &[
+    ("hold", WhenUnreachable::Hold),
+    ("act", WhenUnreachable::Act),
 ];
 
 impl Policy {
@@ -113,6 +119,9 @@ impl Draft {
             efficacy: section.nested("efficacy", defaults::EFFICACY, limits::efficacy),
             saturation: section.section("saturation").map(limits::saturation),
             healthy_min: section.number("healthy_min", 0..=MANY, 0),
+            when_fleet_unreachable: section
+                .choice("when_fleet_unreachable", WHEN_UNREACHABLE)
+                .unwrap_or(WhenUnreachable::Hold),
             approval_ttl: section.duration("approval_ttl", &SOME_DURATION, defaults::APPROVAL_TTL),
             place: section.place(),
             // Last, so that every mistake in the rule has been noted before it is given up.
@@ -130,6 +139,7 @@ fn read_host(mut section: Section<'_>) -> HostLimits {
         max_in_flight: section.number("max_in_flight", 1..=MANY, defaults::MAX_IN_FLIGHT),
         storm: section.nested("storm", defaults::STORM, limits::storm),
         protected: section.parsed_list("protected").unwrap_or_default(),
+        fleet: section.nested("fleet", defaults::FLEET, limits::fleet),
     }
 }
 
@@ -170,6 +180,7 @@ impl Default for HostLimits {
             max_in_flight: defaults::MAX_IN_FLIGHT,
             storm: defaults::STORM,
             protected: Vec::new(),
+            fleet: defaults::FLEET,
         }
     }
 }

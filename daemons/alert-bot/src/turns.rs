@@ -1,0 +1,98 @@
+//! Turns in the fleet: the port over the adapter, and what both sides of it take for granted.
+//!
+//! engine → decide: act → **turns** → decide again → act → verify → **turns**
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon_kit::config::ConfigError;
+use fleet::{Fleet, FleetLocation, Member, Turn};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use remediation::{FleetLimits, FleetView, Outcome, Plan};
+use serde::Deserialize;
+
+use crate::ports::Turns;
+
+/// Beyond the job's and the proof's deadlines: what announcing and recording may take.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// `[fleet]`: the table of repairs that this host shares with others.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FleetConfig {
+    /// The database, as a libpq URL without a password; that comes as the credential
+    /// `postgresql-password`.
+    pub(crate) store: FleetLocation,
+    /// What this host serves for. Hosts that share a group are repaired one after the other.
+    pub(crate) groups: Vec<String>,
+}
+
+impl FleetConfig {
+    /// The table as `host` uses it. Connects only when there is something to repair.
+    ///
+    /// # Errors
+    /// Where there is a password that cannot be read.
+    pub(crate) fn open(&self, host: &str) -> Result<Arc<dyn Turns>, ConfigError> {
+        let member = Member {
+            host: host.to_owned(),
+            groups: self.groups.clone(),
+        };
+        let password = password()?;
+        Ok(Arc::new(Fleet::new(
+            &self.store,
+            password.as_deref(),
+            member,
+        )))
+    }
+}
+
+/// The password that systemd passes; none where there is none, as with peer authentication.
+fn password() -> Result<Option<String>, ConfigError> {
+    const CREDENTIAL: &str = "postgresql-password";
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Ok(None);
+    };
+    let path = std::path::Path::new(&directory).join(CREDENTIAL);
+    match std::fs::read_to_string(&path) {
+        Ok(password) => Ok(Some(password.trim_end().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Read { path, source }),
+    }
+}
+
+/// The longest that a plan may take before nobody waits for it any more.
+fn lease(plan: &Plan) -> Duration {
+    plan.job_deadline + plan.proof.healthy_for + plan.proof.deadline + LEASE_MARGIN
+}
+
+impl Turns for Fleet {
+    fn take<'a>(&'a self, plan: &'a Plan, limits: FleetLimits) -> BoxFuture<'a, FleetView> {
+        async move {
+            let turn = Turn {
+                incident: plan.incident,
+                rule: plan.rule.to_string(),
+                unit: plan.unit.to_string(),
+                lease: lease(plan),
+            };
+            match self.claim(&turn, &limits).await {
+                Ok(others) => FleetView::Reached(others),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(incident_id = %plan.incident, %error, cause, "the fleet could not be asked");
+                    FleetView::Unreachable
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn give_back<'a>(&'a self, plan: &'a Plan, outcome: Option<Outcome>) -> BoxFuture<'a, ()> {
+        async move {
+            let word = outcome.map_or("not-begun", Outcome::as_str);
+            self.release_for_sure(plan.incident, word, lease(plan))
+                .await;
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,269 @@
+"""Three hosts in one network: what is broken on one is healed there, once, and in turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from stack import API, API_UNIT, Stack
+
+from host import boot, deploy, fleet, health, inventory, switch, teardown, tree
+from host.errors import StepError
+from host.processes import wait_until
+from host.report import Progress, failure
+from host.settings import DEFAULT_SUITE, Host
+
+pytestmark = pytest.mark.soak
+
+SIZE = 3
+HEALED_SECONDS = 90.0
+QUIET_SECONDS = 180.0
+# Longer than a repair of the demo takes, so that a second one would be seen.
+NO_MORE_SECONDS = 10.0
+
+FREEZE = f"systemctl kill --signal=SIGSTOP {API_UNIT}"
+# Each kill waits for the restart that follows, until systemd gives up.
+KILL_LOOP = (
+    "for _ in $(seq 200); do systemctl kill --signal=SIGKILL {unit};"
+    " systemctl is-failed --quiet {unit} && exit 0; sleep 0.05; done; exit 1"
+)
+DATABASE_UNIT = "$(systemctl list-units --plain --no-legend 'postgresql@*' | cut -d' ' -f1)"
+
+
+class Fleet:
+    """The deployed fleet; the first two hosts serve and watch, the last one keeps the data."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.members = inventory.members(host)
+
+    @property
+    def hosts(self) -> list[Stack]:
+        return [Stack(member) for member in self.members]
+
+    def sql(self, statement: str) -> str:
+        """Asks the fleet's own table, on the host that has it."""
+        command = f'runuser --user postgres -- psql --tuples-only --no-align fleet --command "{statement}"'
+        return self.hosts[-1].run(command).strip()
+
+    def repairs(self, since: float) -> list[tuple[str, str]]:
+        """Returns host and unit of every repair that any bot has begun since then."""
+        return [
+            (stack.host.name, entry["unit"])
+            for stack in self.hosts
+            for entry in stack.incidents(since)
+            for _ in range(entry["attempts"])
+        ]
+
+    def is_quiet(self) -> bool:
+        return all(
+            entry.acceptable for member in self.members for entry in health.survey(member)
+        ) and all(open_incidents(stack) == [] for stack in self.hosts)
+
+
+def open_incidents(stack: Stack) -> list[Any]:
+    return [entry for entry in json.loads(stack.run("alert-bot incidents --json")) if not entry["closed_at"]]
+
+
+@pytest.fixture(scope="module")
+def whole(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Three fresh hosts, deployed and healthy."""
+    given = request.config.getoption("--use-host")
+    host = Host(given or f"test-{os.getpid()}-fleet")
+    try:
+        if given is None:
+            bring_up(host)
+        yield Fleet(host)
+    except StepError as error:
+        pytest.exit(failure(error, host), returncode=1)
+    finally:
+        if given is None:
+            for member in inventory.members(host):
+                teardown.destroy(member)
+            teardown.destroy(host)
+
+
+def bring_up(host: Host) -> None:
+    progress = Progress()
+    inventory.remember(host, SIZE)
+    fleet.start(host, fleet.wanted_forwards(host), tree.Base(DEFAULT_SUITE), progress)
+    with progress.step("deploy"):
+        deploy.deploy_fleet(host)
+    with progress.step("health"):
+        assert wait_until(Fleet(host).is_quiet, QUIET_SECONDS)
+
+
+@pytest.fixture
+def quiet(whole: Fleet) -> Fleet:
+    assert wait_until(whole.is_quiet, QUIET_SECONDS), "the fleet is not quiet before the test"
+    return whole
+
+
+def healed_once(whole: Fleet, since: float, broken: list[Stack], unit: str = API_UNIT) -> None:
+    """Waits until nothing is broken any more, and holds that each break took one repair."""
+    assert wait_until(whole.is_quiet, HEALED_SECONDS), "not healed"
+    expected = sorted((stack.host.name, unit) for stack in broken)
+    assert not wait_until(lambda: sorted(whole.repairs(since)) != expected, NO_MORE_SECONDS), (
+        f"repairs: {whole.repairs(since)}, expected {expected}"
+    )
+
+
+def test_hosts_share_their_data_and_watch_each_other(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    body = json.dumps({"amount": "12.34", "currency": "EUR"}).encode()
+    answer = one.request(API, "/transactions", body=body, headers={"Content-Type": "application/json"})
+    assert answer.status == 201, answer
+    made = json.loads(answer.body)["id"]
+    assert two.request(API, f"/transactions/{made}").status == 200
+
+    names = {member.name for member in quiet.members}
+    for watcher in (one, two):
+        # On a busy machine a scrape may be late now and then.
+        down = 'max_over_time(up{job!="transactions-worker"}[1m]) == 0'
+        assert wait_until(lambda w=watcher: w.query(down) == [], HEALED_SECONDS), watcher.query(down)
+        assert {series["metric"]["host"] for series in watcher.query("up")} == names
+        assert watcher.metric("alertmanager_cluster_members") == 4, "each of two sees two"
+
+
+def test_healing_goes_on_without_one_alertmanager(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    with stopped(one, "prometheus-alertmanager.service"):
+        since = time.time()
+        two.run(FREEZE)
+        assert wait_until(two.api_is_healthy, HEALED_SECONDS)
+    healed_once(quiet, since, [two])
+
+
+def test_healing_goes_on_without_one_prometheus(quiet: Fleet) -> None:
+    one, _, _ = quiet.hosts
+    with stopped(one, "prometheus.service"):
+        since = time.time()
+        one.run(FREEZE)
+        assert wait_until(one.api_is_healthy, HEALED_SECONDS)
+    healed_once(quiet, since, [one])
+
+
+def test_two_hosts_of_a_group_are_repaired_one_after_the_other(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    since = time.time()
+    one.run(FREEZE)
+    two.run(FREEZE)
+    healed_once(quiet, since, [one, two])
+    overlaps = quiet.sql(
+        "SELECT count(*) FROM fleet_repairs a JOIN fleet_repairs b ON a.id < b.id"
+        " AND a.host <> b.host AND a.host_groups && b.host_groups"
+        " AND tstzrange(a.begun_at, a.ended_at) && tstzrange(b.begun_at, b.ended_at)"
+    )
+    assert overlaps == "0"
+    ended = f"SELECT count(*) FROM fleet_repairs WHERE ended_at IS NOT NULL AND begun_at >= to_timestamp({since})"
+    assert quiet.sql(ended) == "2"
+
+
+def test_a_host_without_the_network_waits_and_the_others_heal(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    seat = one.host.seat
+    assert seat is not None
+    since = time.time()
+    switch.cut(seat)
+    try:
+        one.run(KILL_LOOP.format(unit=API_UNIT))
+        two.run(FREEZE)
+        assert wait_until(two.api_is_healthy, HEALED_SECONDS), "the others do not heal"
+        held = "journalctl --output=cat REASON=fleet-unreachable --since=-5min | head -1"
+        assert wait_until(lambda: one.run(held, check=False) != "", HEALED_SECONDS), "it does not wait"
+        assert [name for name, _ in quiet.repairs(since)] == [two.host.name]
+    finally:
+        switch.mend(seat)
+    healed_once(quiet, since, [one, two])
+
+
+def test_the_database_is_repaired_although_the_table_of_turns_is_in_it(quiet: Fleet) -> None:
+    data = quiet.hosts[-1]
+    unit = data.run(f"echo {DATABASE_UNIT}").strip()
+    since = time.time()
+    data.run(KILL_LOOP.format(unit=unit))
+    assert wait_until(quiet.is_quiet, HEALED_SECONDS), "not healed"
+    # An API may have been found unhealthy before its database was back, and restarted after.
+    assert quiet.repairs(since).count((data.host.name, unit)) == 1
+
+
+def test_a_deployment_stops_at_the_first_host_that_does_not_come_back(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    folder = f"/etc/systemd/system/{API_UNIT}.d"
+    lives = f"systemctl show --property=InvocationID,ActiveState {API_UNIT}"
+    before = two.run(lives), two.run(f"cat {folder}/50-stack.conf")
+    bad = f"{folder}/90-test.conf"
+    for stack in (one, two):
+        # Nothing shall repair what the deployment broke while the test looks.
+        stack.run("alert-bot pause --for 10m --why 'a deployment is tested'")
+    one.run(f"printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > {bad}")
+    try:
+        with pytest.raises(StepError, match="the playbook failed"):
+            deploy.deploy_fleet(quiet.host, variables={"transactions_watchdog": "31s"})
+        assert (two.run(lives), two.run(f"cat {folder}/50-stack.conf")) == before
+        assert two.api_is_healthy()
+    finally:
+        one.run(f"rm {bad}; systemctl daemon-reload; systemctl reset-failed {API_UNIT}")
+        deploy.deploy_fleet(quiet.host)
+        for stack in (one, two):
+            stack.run("alert-bot resume")
+    assert one.api_is_healthy()
+
+
+def test_samples_reach_the_engine_for_the_long_term(quiet: Fleet) -> None:
+    data = quiet.hosts[-1]
+    seat = data.host.seat
+    assert seat is not None
+    data.run("DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes victoria-metrics", check=True)
+    data.run(
+        "mkdir -p /etc/systemd/system/victoria-metrics.service.d;"
+        "printf '[Service]\\nEnvironment=ARGS=\\n' > /etc/systemd/system/victoria-metrics.service.d/t.conf;"
+        "systemctl daemon-reload; systemctl start victoria-metrics"
+    )
+    entries = [{"url": f"http://{seat.address}:8428/api/v1/write"}]
+    deploy.deploy_fleet(quiet.host, variables={"prometheus_remote_write": entries})
+    try:
+        ask = "curl -sf 'http://localhost:8428/api/v1/query?query=count(up)by(host)'"
+
+        def hosts_there() -> set[str]:
+            output = data.run(ask, check=False)
+            found = json.loads(output)["data"]["result"] if output else []
+            return {series["metric"]["host"] for series in found}
+
+        assert wait_until(lambda: hosts_there() == {it.name for it in quiet.members}, HEALED_SECONDS)
+    finally:
+        deploy.deploy_fleet(quiet.host)
+        data.run("systemctl stop victoria-metrics")
+
+
+def test_healing_goes_on_when_a_host_is_gone(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    teardown.stop(one.host, gracefully=False)
+    since = time.time()
+    two.run(FREEZE)
+    assert wait_until(two.api_is_healthy, HEALED_SECONDS)
+    bring_back(one.host)
+    healed_once(quiet, since, [two])
+
+
+def bring_back(member: Host) -> None:
+    seat = member.seat
+    assert seat is not None
+    boot.boot(member)
+    switch.plug(seat, member)
+    boot.wait_until_booted(member)
+
+
+@contextmanager
+def stopped(stack: Stack, unit: str) -> Iterator[None]:
+    """Kills a unit and keeps it from coming back for a while."""
+    stack.run(f"systemctl kill --signal=SIGKILL {unit}; systemctl stop {unit}")
+    try:
+        yield
+    finally:
+        stack.run(f"systemctl reset-failed {unit}; systemctl start {unit}")

@@ -1,4 +1,4 @@
-"""What the bot depends on goes away and comes back: the bus, PID 1, polkit, Alertmanager, itself."""
+"""What the bot needs goes away and comes back: the bus, PID 1, polkit, Alertmanager, itself."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ with concurrent.futures.ThreadPoolExecutor(4) as several:
     json.dump(list(several.map(refusal, json.load(sys.stdin))), sys.stdout)
 """
 
-DENIED = re.compile(r"Access denied|Permission denied|Rejected send message|authentication required")
+DENIED = re.compile(
+    r"Access denied|Permission denied|Rejected send message|authentication required"
+)
 
 # Calls that one command makes; all of them would take longer than a command may.
 BATCH = 100
@@ -107,7 +109,9 @@ WHOLE_MANAGER: dict[str, list[str]] = {
     "UnmaskUnitFiles": ["asb", "1", "transactions-api.service", "true"],
     "PresetUnitFiles": ["asbb", "1", "transactions-api.service", "true", "false"],
     "RevertUnitFiles": ["as", "1", "transactions-api.service"],
-    "AddDependencyUnitFiles": ["asssbb", "1", "a.service", "multi-user.target", "Wants", "true", "false"],
+    "AddDependencyUnitFiles": [
+        "asssbb", "1", "a.service", "multi-user.target", "Wants", "true", "false",
+    ],
     "SetDefaultTarget": ["sb", "rescue.target", "false"],
     "SetEnvironment": ["as", "1", "LD_PRELOAD=/run/evil.so"],
     "ResetFailed": [],
@@ -297,7 +301,9 @@ def tried(trial: Trial) -> Iterator[Attempt]:
 def report(attempts: list[Attempt]) -> None:
     """Prints how many calls there were, and why the refused ones were."""
     refused = Counter(
-        "denied" if DENIED.search(a.refusal) else "no such unit or name" for a in attempts if a.refusal
+        "denied" if DENIED.search(attempt.refusal) else "no such unit or name"
+        for attempt in attempts
+        if attempt.refusal
     )
     passed = sum(attempt.refusal is None for attempt in attempts)
     print(f"\n    polkit, as alert-bot: {len(attempts)} calls, {passed} passed, {dict(refused)}")

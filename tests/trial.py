@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -159,10 +160,12 @@ class Trial:
         assert len(found) == 1, f"{sent} is {len(found)} times in the ledger"
         return found[0][0], found[0][1]
 
-    def wait(self, what: str, condition: Callable[[], bool]) -> None:
+    def wait(
+        self, what: str, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Waits for what the bot should bring about; fails with the story of the trial."""
-        if not wait_until(condition, PATIENCE_SECONDS):
-            raise AssertionError(f"not within {PATIENCE_SECONDS:.0f} s: {what}\n{self._story()}")
+        if not wait_until(condition, seconds):
+            raise AssertionError(f"not within {seconds:.0f} s: {what}\n{self._story()}")
 
     def wait_for_outcome(self, outcome: str, unit: str | None = None, count: int = 1) -> None:
         """Waits until so many incidents have ended, all of them so."""
@@ -194,13 +197,13 @@ class Trial:
 def rows(stack: Stack, query: str, *values: str | int) -> list[list[Any]]:
     """Asks the ledger, read only, beside the running bot."""
     asked = json.dumps([query, values])
-    found: list[list[Any]] = json.loads(stack.run(f"python3 -c {_quoted(_READ)}", stdin=asked))
+    found: list[list[Any]] = json.loads(stack.run(f"python3 -c {shlex.quote(_READ)}", stdin=asked))
     return found
 
 
 def write(stack: Stack, files: Mapping[str, str]) -> None:
     """Writes files on the host."""
-    stack.run(f"python3 -c {_quoted(_WRITE)}", stdin=json.dumps(files))
+    stack.run(f"python3 -c {shlex.quote(_WRITE)}", stdin=json.dumps(files))
 
 
 @contextmanager
@@ -216,7 +219,8 @@ def in_force(
     """
     trial = Trial(stack, f"trial{secrets.token_hex(3)}", stack.token())
     try:
-        stack.run(_INSTALL.format(**_places(trial)), stdin=json.dumps(_files(trial, rules, units, host)))
+        files = _files(trial, rules, units, host)
+        stack.run(_INSTALL.format(**_places(trial)), stdin=json.dumps(files))
         yield trial
     finally:
         stack.run(_REMOVE.format(**_places(trial)))
@@ -265,7 +269,7 @@ def _places(trial: Trial) -> dict[str, str]:
         "drop_in": DROP_IN,
         "units": UNITS,
         "run": "/run",
-        "write": _quoted(_WRITE),
+        "write": shlex.quote(_WRITE),
         "sentinel": trial.unit(_SENTINEL),
         "patience": str(int(PATIENCE_SECONDS * 10)),
     }
@@ -286,7 +290,3 @@ def _files(
         POLICY: f"[host]\n{table}\n",
         DROP_IN: "\n".join(rule.toml(trial.prefix) for rule in [*rules, sentinel]),
     }
-
-
-def _quoted(script: str) -> str:
-    return "'" + script.replace("'", "'\\''") + "'"

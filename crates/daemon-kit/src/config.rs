@@ -98,6 +98,21 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigEr
     })
 }
 
+/// The text of a shipped file with its commented settings switched on: those that begin with
+/// `mark`, which is `#` for what holds without the line and `# ` for an example. Prose stays.
+pub fn switched_on(text: &str, mark: &str) -> String {
+    let is_setting = |line: &&str| {
+        let key = line.split_once(" = ").map_or("", |(key, _)| key);
+        let is_key = key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        line.starts_with('[') || (!key.is_empty() && is_key)
+    };
+    text.lines()
+        .map(|line| line.strip_prefix(mark).filter(is_setting).unwrap_or(line))
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     text.bytes()
         .take(offset)

@@ -198,7 +198,7 @@ async fn a_server_that_hangs_or_dies_is_unreachable_soon_and_reached_again() {
         let a = a.clone();
         async move {
             a.release_for_sure(Uuid::from_u128(2), "effective", LONG)
-                .await
+                .await;
         }
     });
     server.relaunch();

@@ -38,6 +38,7 @@ struct AttemptRow {
     plan: Plan,
     intended_at: Timestamp,
     judged: Option<Judgement>,
+    reason: Option<Reason>,
 }
 
 impl Store {
@@ -74,7 +75,7 @@ impl Store {
         parameters: impl rusqlite::Params,
     ) -> Result<Vec<AttemptRow>, LedgerError> {
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT id, plan, intended_at, outcome, ended_at FROM attempts
+            "SELECT id, plan, intended_at, outcome, ended_at, reason FROM attempts
              WHERE {condition} ORDER BY id"
         ))?;
         let rows = statement.query_map(parameters, |row| {
@@ -84,15 +85,19 @@ impl Store {
                 row.get(2)?,
                 row.get::<_, Option<String>>(3)?,
                 row.get::<_, Option<i64>>(4)?,
+                row.get::<_, Option<String>>(5)?,
             ))
         })?;
         rows.map(|row| {
-            let (id, plan, intended_at, outcome, ended_at) = row?;
+            let (id, plan, intended_at, outcome, ended_at, reason) = row?;
             Ok(AttemptRow {
                 id: AttemptId(id),
                 plan: from_json("attempts.plan", &plan)?,
                 intended_at: timestamp("attempts.intended_at", intended_at)?,
                 judged: judgement(outcome.as_deref(), ended_at)?,
+                reason: reason
+                    .map(|reason| word("attempts.reason", &reason))
+                    .transpose()?,
             })
         })
         .collect()
@@ -196,6 +201,7 @@ fn attempt_view(row: &AttemptRow) -> Attempt {
         rung: row.plan.rung,
         at: row.intended_at,
         outcome: row.judged.map(|judged| judged.outcome),
+        reason: row.reason,
     }
 }
 

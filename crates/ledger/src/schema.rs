@@ -5,20 +5,23 @@ use rusqlite::Connection;
 use crate::error::LedgerError;
 
 /// Raised with every change of the tables; kept in the file's `user_version`.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// Creates the tables in a new file; leaves one of this version alone.
+/// Creates the tables in a new file, adds to older ones what they lack, and leaves one of this
+/// version alone.
 ///
 /// # Errors
 /// [`LedgerError::NewerSchema`] where a newer bot wrote the file.
 pub(crate) fn migrate(connection: &Connection) -> Result<(), LedgerError> {
-    if version(connection)? == 0 {
-        let tables = include_str!("schema.sql");
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {tables} PRAGMA user_version = {VERSION}; COMMIT"
-        ))?;
-    }
-    check(connection)
+    let change = match version(connection)? {
+        0 => include_str!("schema.sql"),
+        1 => "ALTER TABLE attempts ADD COLUMN reason TEXT;",
+        _ => return check(connection),
+    };
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {change} PRAGMA user_version = {VERSION}; COMMIT"
+    ))?;
+    Ok(())
 }
 
 /// # Errors

@@ -65,6 +65,7 @@ CREATE TABLE attempts (
     job_result    TEXT,
     job_ended_at  INTEGER,
     outcome       TEXT,                         -- effective, ineffective, unknown
+    reason        TEXT,                         -- why it did not help, where there is a word for it
     detail        TEXT,
     ended_at      INTEGER
 ) STRICT;

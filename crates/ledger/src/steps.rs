@@ -1,7 +1,7 @@
 //! Writing down what was decided and done: each method is one atomic step of an incident.
 
 use jiff::Timestamp;
-use remediation::{Decision, History, Judgement, Plan, Situation, Trigger};
+use remediation::{Decision, History, Judgement, Plan, Reason, Situation, Trigger};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use units::UnitName;
@@ -194,6 +194,21 @@ impl Store {
         Ok(AttemptId(self.connection.last_insert_rowid()))
     }
 
+    /// Replaces the lines of an incident's evidence by the same with those that came late; `lines`
+    /// is a JSON array.
+    ///
+    /// # Errors
+    /// Where it cannot be stored.
+    pub fn complete_lines(&self, incident: Uuid, lines: &str) -> Result<(), LedgerError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE incidents SET evidence = json_set(evidence, '$.journal', json(?2))
+                 WHERE id = ?1 AND evidence IS NOT NULL",
+            )?
+            .execute(params![incident.to_string(), lines])?;
+        Ok(())
+    }
+
     /// Records how systemd's job ended, in its word or the error's.
     ///
     /// # Errors
@@ -240,19 +255,21 @@ impl Store {
         &self,
         attempt: AttemptId,
         judgement: Judgement,
+        reason: Option<Reason>,
         detail: &str,
         closes: Option<(Uuid, &'static str)>,
     ) -> Result<(), LedgerError> {
         self.connection
             .prepare_cached(
-                "UPDATE attempts SET outcome = ?2, detail = ?3, ended_at = ?4
+                "UPDATE attempts SET outcome = ?2, detail = ?3, ended_at = ?4, reason = ?5
                  WHERE id = ?1 AND ended_at IS NULL",
             )?
             .execute(params![
                 attempt.0,
                 judgement.outcome.as_str(),
                 detail,
-                usec(judgement.at)
+                usec(judgement.at),
+                reason.map(Reason::as_str)
             ])?;
         match closes {
             Some((incident, outcome)) => self.close(incident, outcome, judgement.at),

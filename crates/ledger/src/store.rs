@@ -13,6 +13,10 @@ use crate::schema;
 /// only a stray tool can; Alertmanager repeats what is answered 503 meanwhile.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// SQLite's page cache, in KiB. What the bot writes is new or was written just before, and the
+/// kernel caches the rest of the file anyway; the default of 2 MiB would only be filled by a storm.
+const PAGE_CACHE_KIB: i64 = 512;
+
 /// Statements kept prepared; above the number of distinct ones in this crate.
 const STATEMENT_CACHE: usize = 64;
 
@@ -72,6 +76,7 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
         schema::migrate(&connection)?;
         Ok(Self { connection })
     }

@@ -165,7 +165,9 @@ fn what_was_begun_is_remembered_until_it_is_judged() {
         outcome: Outcome::Effective,
     };
     let closes = Some((incident(1), "effective"));
-    store.judge(attempt, judgement, "healthy", closes).unwrap();
+    store
+        .judge(attempt, judgement, None, "healthy", closes)
+        .unwrap();
     assert!(store.open_incidents().unwrap().is_empty());
     let history = store.history(noon()).unwrap();
     assert_eq!(history.actions[0].judged, Some(judgement));
@@ -262,7 +264,13 @@ fn retention_leaves_what_is_open() {
         outcome: Outcome::Effective,
     };
     store
-        .judge(closed, judgement, "", Some((incident(2), "effective")))
+        .judge(
+            closed,
+            judgement,
+            None,
+            "",
+            Some((incident(2), "effective")),
+        )
         .unwrap();
 
     let day = Duration::from_secs(24 * 60 * 60);

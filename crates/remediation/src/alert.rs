@@ -61,6 +61,14 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// The alert's label; systemd's own signal has none.
+    pub fn label(&self, name: &str) -> &str {
+        match self {
+            Self::Alert(alert) => alert.label(name),
+            Self::UnitFailed(_) => "",
+        }
+    }
+
     /// The alert's name; `UnitFailed` where systemd itself spoke.
     pub fn name(&self) -> &str {
         match self {

@@ -71,8 +71,33 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Hold, and look again shortly.
+    /// Hold for something that may never end, and look again shortly.
     pub(crate) fn hold_shortly(&self, reason: Reason) -> Decision {
+        self.hold_patiently(reason, RECHECK)
+    }
+
+    /// Hold for something that may never end: after the rule's patience people learn of it.
+    pub(crate) fn hold_patiently(&self, reason: Reason, recheck: Duration) -> Decision {
+        let incident = &self.situation.incident;
+        let last_step = incident.attempts.last().map(|attempt| attempt.at);
+        let since = last_step.unwrap_or(incident.opened_at);
+        let over_at = time::after(since, self.rule.patience);
+        let has_people = incident.escalated;
+        if self.now() >= over_at && !has_people {
+            return self.escalate(reason);
+        }
+        let retry_at = time::after(self.now(), recheck);
+        // What people have is only looked at.
+        let retry_at = if has_people {
+            retry_at
+        } else {
+            retry_at.min(over_at)
+        };
+        self.hold_until(reason, retry_at)
+    }
+
+    /// Hold for something that is known to end, and look again shortly.
+    pub(crate) fn hold_briefly(&self, reason: Reason) -> Decision {
         self.hold_until(reason, time::after(self.now(), RECHECK))
     }
 

@@ -117,6 +117,16 @@ pub struct Plan {
     pub proof: Proof,
 }
 
+impl Plan {
+    /// How long the end of the alert is waited for once the unit is proven. Scaling goes on for as
+    /// long as the alert does, so there the alert is the reason for the next step and no judgement.
+    pub fn alert_deadline(&self) -> Option<Duration> {
+        let scales = matches!(self.action, Action::ScaleUp | Action::ScaleDown);
+        let deadline = self.proof.alert_deadline;
+        (!scales && !deadline.is_zero()).then_some(deadline)
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.action, self.unit)

@@ -26,7 +26,8 @@ pub(crate) fn next_plan(case: &Case<'_>) -> ControlFlow<Decision, Plan> {
                 return ControlFlow::Continue(plan(case, index, rung, unit, action));
             }
             Ok(Move::AskPeople) => {
-                let reason = why_not.unwrap_or(Reason::EscalateRung);
+                let reason = why_not.or_else(|| last_reason(case));
+                let reason = reason.unwrap_or(Reason::EscalateRung);
                 return ControlFlow::Break(case.escalate(reason));
             }
             Err(reason) => why_not = why_not.or(Some(reason)),
@@ -111,8 +112,13 @@ fn nothing_fits(case: &Case<'_>, why_not: Option<Reason>) -> Decision {
         Some(reason) => case.escalate(reason),
         // It runs, nothing speaks against that, and the rule has no rung for units that run.
         None if runs && untried && !doubted => Decision::Ignore(Reason::AlreadyHealthy),
-        None => case.escalate(Reason::LadderExhausted),
+        None => case.escalate(last_reason(case).unwrap_or(Reason::LadderExhausted)),
     }
+}
+
+/// What the last attempt came to says more than that there is no further one.
+fn last_reason(case: &Case<'_>) -> Option<Reason> {
+    case.situation.incident.attempts.last()?.reason
 }
 
 fn times_tried(case: &Case<'_>, index: usize) -> usize {
@@ -233,6 +239,7 @@ mod tests {
             rung: *rung,
             at: ago(60),
             outcome: Some(Outcome::Ineffective),
+            reason: None,
         };
         scene.with(|s| s.incident.attempts = rungs.iter().map(attempt).collect())
     }

@@ -49,6 +49,7 @@ reasons! {
     InFlight = "in-flight", "A repair of this unit is under way.";
     HostInFlight = "host-in-flight", "As many repairs as this host may have at once are under way.";
     UnitBusy = "unit-busy", "systemd itself is starting, stopping or restarting the unit.";
+    AlertLasts = "alert-lasts", "The unit is healthy again, but the alert goes on.";
     AlreadyHealthy = "already-healthy", "The unit is healthy; there is nothing to repair.";
     RequirementFailed = "requirement-failed", "A unit that this one requires has failed and comes first.";
     Storm = "storm", "Too large a share of the watched units is unhealthy at once.";

@@ -92,6 +92,9 @@ pub struct Attempt {
     pub at: Timestamp,
     /// What came of it; `None` while it is in flight.
     pub outcome: Option<crate::Outcome>,
+    /// Why it did not help, where there is a word for it.
+    #[serde(default)]
+    pub reason: Option<crate::Reason>,
 }
 
 /// A question to a person about one rung, and the answer.
@@ -128,6 +131,9 @@ pub enum AlertNow {
     Silenced,
     /// It is over.
     Resolved,
+    /// It was asked for, and no Alertmanager has it (any more). One that has just been started does
+    /// not know its alerts yet, so a repair does not rely on this; a proof may.
+    Absent,
 }
 
 /// A person told the bot to keep its hands off, for a while.

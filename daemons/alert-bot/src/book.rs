@@ -1,10 +1,14 @@
 //! The open incidents, and how to find the one that something belongs to.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
+use journal::Line;
 use ledger::{AlertId, AttemptId};
 use remediation::{Alert, IncidentView, Plan, Reason, Target, Trigger};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use units::UnitName;
 use uuid::Uuid;
@@ -42,8 +46,14 @@ pub(crate) enum Stage {
     Looking { again: bool },
     /// Nothing may be done now, or a person is asked.
     Held,
-    /// An action is under way.
-    Acting { attempt: AttemptId, plan: Box<Plan> },
+    /// An action is under way, or its proof, or the wait for the end of the alert.
+    Acting {
+        attempt: AttemptId,
+        plan: Box<Plan>,
+        watch: AlertWatch,
+        /// The unit was healthy for long enough; only the end of the alert is waited for.
+        proven: bool,
+    },
     /// People have it.
     Escalated,
 }
@@ -57,6 +67,21 @@ impl Stage {
             Self::Acting { .. } => "under repair",
             Self::Escalated => "with people",
         }
+    }
+}
+
+/// What the task that proves an action hears from the engine meanwhile.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AlertWatch {
+    /// The alert, or the unit, may be another by now.
+    pub(crate) changed: Arc<Notify>,
+    /// Alertmanager said that the alert is over.
+    pub(crate) over: Arc<AtomicBool>,
+}
+
+impl AlertWatch {
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 }
 
@@ -82,6 +107,8 @@ pub(crate) struct Incident {
     pub(crate) learned: Option<Instant>,
     /// The kernel's `memory.events` of the unit, as last looked at.
     pub(crate) memory_events: BTreeMap<String, u64>,
+    /// The unit's last lines, until they are in the ledger.
+    pub(crate) lines: Vec<Line>,
     /// Only a repeat of an alert that was settled before: not worth a row unless it comes to more.
     pub(crate) is_repeat: bool,
 }
@@ -94,6 +121,11 @@ impl Incident {
             target: self.target.to_string(),
             rule: self.rule.clone(),
         }
+    }
+
+    /// Whether its unit is healthy again, as far as its proof goes.
+    pub(crate) fn is_proven(&self) -> bool {
+        matches!(self.stage, Stage::Acting { proven: true, .. })
     }
 
     /// Whether it takes up one of the places for work; what people have does not.

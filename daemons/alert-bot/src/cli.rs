@@ -14,10 +14,10 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use crate::config::DEFAULT_PATH;
 
-/// Bounded, proven, recorded repairs through systemd.
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(version)]
-pub(crate) struct Cli {
+#[command(version, about)]
+pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }

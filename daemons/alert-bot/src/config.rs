@@ -9,6 +9,7 @@ use daemon_kit::config::{self, ConfigError};
 use daemon_kit::http::Limits;
 use daemon_kit::tls::{Tls, TlsFiles};
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
+use journal::{Journal, JournalError};
 use remediation::{Policy, PolicyErrors};
 use serde::{Deserialize, Deserializer, de};
 
@@ -22,9 +23,10 @@ pub(crate) const DEFAULT_PATH: &str = "/etc/alert-bot/alert-bot.toml";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Address of the webhook when systemd passes no socket.
+    /// Used only when started by hand; under systemd the port is in alert-bot.socket
+    /// (`systemctl edit alert-bot.socket`).
     pub(crate) listen: SocketAddr,
-    /// This host's `host` label; alerts of other hosts are refused.
+    /// This host's `host` label. Alerts of other hosts are recorded and refused.
     #[serde(deserialize_with = "not_empty")]
     pub(crate) host: String,
     /// The policy file.
@@ -34,19 +36,28 @@ pub(crate) struct Config {
     /// The ledger, as `sqlite:/PATH`.
     #[serde(deserialize_with = "sqlite_path")]
     pub(crate) ledger: PathBuf,
-    /// Everyone who is told what the bot does.
+    /// Where the bot's own alerts go: everyone who is told what it does.
     #[serde(default, deserialize_with = "urls")]
     pub(crate) alertmanagers: Vec<HttpUrl>,
-    /// The control socket when systemd passes none.
+    /// Where `alert-bot pause`, `approve`, `reload` and the like find the bot. Listened on only when
+    /// systemd passes no socket.
     #[serde(default = "default_control_socket")]
     pub(crate) control_socket: PathBuf,
-    /// Users beside root who may pause, approve and reload, where the control socket lets them in.
+    /// Users beside root who may pause, approve and reload. The control socket lets only root in
+    /// unless a drop-in of alert-bot-control.socket widens its `SocketMode=`.
     #[serde(default)]
     pub(crate) operators: Vec<String>,
-    /// How long what has ended is kept in the ledger.
+    /// Where the journal's files are, if not where journald of this host puts them.
+    #[serde(default)]
+    pub(crate) journal_dir: Option<PathBuf>,
+    /// Runbooks of the bot's own alerts: `URL/ALERTNAME.md`.
+    #[serde(default = "default_runbooks")]
+    pub(crate) runbook_base_url: String,
+    /// How long the ledger keeps what has ended: 90 days.
     #[serde(default = "default_keep", with = "compact::required")]
     pub(crate) keep: Duration,
-    /// The alert that always fires, and what to do when it stops arriving.
+    /// The alert that always fires. When it stops arriving, the chain from Prometheus to here is
+    /// broken, and the bot says so.
     #[serde(default)]
     pub(crate) watchdog: WatchdogConfig,
     /// Certificate and key of the webhook, where it comes from other hosts; plain HTTP without.
@@ -63,12 +74,12 @@ pub(crate) struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct WatchdogConfig {
-    /// Its alert's name.
+    /// The alert's name.
     pub(crate) alertname: String,
     /// Without one for this long, the chain counts as broken. Alertmanager repeats it each minute.
     #[serde(with = "compact::required")]
     pub(crate) timeout: Duration,
-    /// Asked for (`GET`) each time it arrives, such as a dead-man's switch elsewhere.
+    /// Asked (`GET`, plain http) each time the alert arrives, such as a dead-man's switch elsewhere.
     #[serde(deserialize_with = "optional_url")]
     pub(crate) ping_url: Option<HttpUrl>,
 }
@@ -140,6 +151,17 @@ impl Config {
         Policy::parse(&self.policy_files()?).map_err(|errors| policy_error(&errors))
     }
 
+    /// The journal that evidence comes from.
+    ///
+    /// # Errors
+    /// Where this host has no machine id, and so no journal of its own.
+    pub(crate) fn journal(&self) -> Result<Journal, JournalError> {
+        match &self.journal_dir {
+            Some(directory) => Ok(Journal::at(directory)),
+            None => Journal::of_this_host(),
+        }
+    }
+
     /// The policy's files with their texts, in the order in which their rules are tried.
     ///
     /// # Errors
@@ -198,6 +220,11 @@ pub(crate) fn policy_error(errors: &PolicyErrors) -> ConfigError {
 
 fn default_control_socket() -> PathBuf {
     "/run/alert-bot/control.sock".into()
+}
+
+/// The same as the rules' in `ansible/roles/prometheus/defaults/main.yml`.
+fn default_runbooks() -> String {
+    "https://github.com/example/observability-stack/blob/main/docs/runbooks".into()
 }
 
 fn default_keep() -> Duration {
@@ -261,31 +288,13 @@ ledger = "sqlite:/var/lib/alert-bot/ledger.db"
     #[test]
     fn the_shipped_comments_are_the_defaults() {
         let shipped = include_str!("../alert-bot.toml");
-        let all: String = shipped
-            .lines()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(key) if key.starts_with('[') || key.contains(" = ") => format!("{key}\n"),
-                _ => format!("{line}\n"),
-            })
-            .collect();
-        let (shown, default) = (parse(&all).unwrap(), parse(shipped).unwrap());
-        assert!(
-            shown.watchdog.ping_url.is_some(),
-            "an example, by default there is none"
+        let shown = parse(&config::switched_on(shipped, "#")).unwrap();
+        assert_eq!(
+            format!("{shown:?}"),
+            format!("{:?}", parse(shipped).unwrap())
         );
-        assert_eq!(shown.watchdog.timeout, default.watchdog.timeout);
-        assert_eq!(shown.watchdog.alertname, default.watchdog.alertname);
-        assert_eq!(shown.keep, default.keep);
-        assert_eq!(shown.operators, default.operators);
-        let limits = |config: &Config| {
-            let limits = config.limits;
-            (
-                limits.max_connections,
-                limits.max_body_bytes,
-                limits.read_timeout_seconds,
-            )
-        };
-        assert_eq!(limits(&shown), limits(&default));
+        let examples = parse(&config::switched_on(shipped, "# ")).unwrap();
+        assert!(examples.watchdog.ping_url.is_some());
     }
 
     #[test]

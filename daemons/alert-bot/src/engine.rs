@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use daemon_kit::notify::Heartbeat;
 use jiff::Timestamp;
+use journal::Journal;
 use ledger::{AlertId, AttemptId, Input, StoredPause};
 use remediation::{
     Alert, Decision, FleetView, History, IncidentView, Pause, Plan, Policy, Situation, Target,
@@ -67,6 +68,8 @@ pub(crate) struct Outside {
     pub(crate) sink: Arc<dyn AlertSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cgroups: Arc<Cgroups>,
+    /// `None` where the host keeps none, as in a simulation.
+    pub(crate) journal: Option<Arc<Journal>>,
     /// `None` where this host is by itself.
     pub(crate) turns: Option<Arc<dyn Turns>>,
 }
@@ -84,6 +87,8 @@ pub(crate) enum Event {
     Looked(Uuid, Box<Findings>),
     /// The fleet said whose turn it is.
     TurnAnswered(Uuid, Box<Plan>, Box<Situation>, FleetView),
+    /// An action made its unit healthy; the end of the alert is still waited for.
+    Proven(Uuid, AttemptId),
     /// An action was judged.
     Judged(Uuid, AttemptId, Verdict),
     /// A person wants something.
@@ -226,6 +231,7 @@ impl<L: Ledger> Engine<L> {
             Event::TurnAnswered(id, plan, situation, view) => {
                 self.turn_answered(id, *plan, *situation, view).await;
             }
+            Event::Proven(id, attempt) => self.proven(id, attempt),
             Event::Judged(id, attempt, verdict) => self.judged(id, attempt, verdict).await,
             Event::Command(command) => self.command(command).await,
             Event::Explained(explained) => self.explained(*explained),
@@ -289,7 +295,8 @@ impl<L: Ledger> Engine<L> {
             .max_by_key(|pause| pause.until)
     }
 
-    /// Units with an open incident count as unhealthy, whatever systemd says of them.
+    /// Units with an open incident count as unhealthy, whatever systemd says of them, until they are
+    /// proven to be healthy.
     fn watched_health(&self) -> Watched {
         let watched: BTreeMap<&UnitName, ActiveState> = self
             .loaded
@@ -304,6 +311,7 @@ impl<L: Ledger> Engine<L> {
         let troubled = self
             .book
             .iter()
+            .filter(|incident| !incident.is_proven())
             .filter_map(|incident| incident.target.unit());
         let troubled = troubled.filter(|unit| watched.contains_key(unit));
         Watched {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// The engine's own account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(clippy::struct_excessive_bools)] // Independent facts, each with a key of its own.
 pub(crate) struct Health {
     /// Whether systemd can be heard. Alerts are accepted either way.
     pub(crate) bus_up: bool,

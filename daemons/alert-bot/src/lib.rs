@@ -19,6 +19,7 @@ mod cli;
 mod config;
 mod control;
 mod engine;
+mod evidence;
 mod health;
 mod intake;
 mod metrics;
@@ -38,13 +39,13 @@ mod web;
 mod webhook;
 mod wiring;
 
-use clap::Parser;
+pub use cli::Cli;
 
 /// Does what the command line says.
 ///
 /// # Errors
 /// What went wrong; a configuration that cannot be used is a
 /// [`ConfigError`](daemon_kit::config::ConfigError).
-pub fn run() -> anyhow::Result<()> {
-    cli::Cli::parse().run()
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    cli.run()
 }

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
 fn main() -> ExitCode {
-    daemon_kit::exit::report("alert-bot", alert_bot::run())
+    let outcome = alert_bot::run(alert_bot::Cli::parse());
+    daemon_kit::exit::report("alert-bot", outcome)
 }

@@ -124,13 +124,23 @@ pub(crate) fn acted(subject: &Subject, action: &str, result: &str) {
     );
 }
 
-pub(crate) fn proved(subject: &Subject, action: &str, outcome: &str, detail: &str) {
+pub(crate) fn proved(
+    subject: &Subject,
+    action: &str,
+    outcome: &str,
+    reason: Option<Reason>,
+    detail: &str,
+) {
     entry!(
         info,
         id::PROVED,
         "proved",
         subject,
-        [action = action, outcome = outcome],
+        [
+            action = action,
+            outcome = outcome,
+            reason = reason.map(Reason::as_str)
+        ],
         "{action} of {} was {outcome}: {detail}",
         subject.target
     );

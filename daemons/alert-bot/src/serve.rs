@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use daemon_kit::config::ConfigError;
@@ -9,6 +10,7 @@ use daemon_kit::notify::{self, Heartbeat};
 use daemon_kit::sockets::Inherited;
 use daemon_kit::tls::Tls;
 use daemon_kit::{http, log, shutdown};
+use journal::Journal;
 use ledger::Ledger;
 use remediation::Policy;
 use systemd_bus::Systemd;
@@ -19,13 +21,15 @@ use crate::engine::{Engine, Outside, Parts, Settings};
 use crate::intake::{Intake, Tokens};
 use crate::metrics::Metrics;
 use crate::pressure::Cgroups;
-use crate::tell::Teller;
+use crate::tell::{Sender, Teller};
 use crate::web;
 use crate::wiring::{Alertmanagers, NetworkProber, SystemClock, listen_to_systemd};
 
-/// The webhook is light work and the engine is one loop: two threads keep a slow probe from
-/// standing in the way of a webhook, and memory small.
-const WORKER_THREADS: usize = 2;
+/// Threads that read files which may lie on a slow disk. One reading an incident is the rule.
+const READING_THREADS: usize = 2;
+
+/// They are gone again soon after.
+const READING_THREAD_LIFE: Duration = Duration::from_secs(1);
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -37,8 +41,11 @@ pub(crate) fn serve(config_path: &Path) -> anyhow::Result<()> {
     let tokens = load_tokens()?;
     let tls = config.load_tls(config_path)?;
     log::init("alert-bot");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
+    // Nothing here computes for long, the ledger has a thread of its own, and every further thread
+    // costs memory: a stack, and an arena of the allocator that is never given back.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(READING_THREADS)
+        .thread_keep_alive(READING_THREAD_LIFE)
         .enable_all()
         .build()
         .context("the runtime cannot start")?;
@@ -61,6 +68,7 @@ async fn live(
         sink: Arc::new(Alertmanagers(config.alertmanagers.clone())),
         clock: Arc::new(SystemClock),
         cgroups: Arc::new(Cgroups::at("/sys/fs/cgroup")),
+        journal: open_journal(&config),
         turns: config
             .fleet
             .as_ref()
@@ -68,7 +76,10 @@ async fn live(
             .transpose()?,
     };
     let (teller, telling) = Teller::new(
-        config.host.clone(),
+        Sender {
+            host: config.host.clone(),
+            runbook_base_url: config.runbook_base_url.clone(),
+        },
         outside.sink.clone(),
         outside.clock.clone(),
     );
@@ -126,6 +137,17 @@ async fn live(
     }
     notify::stopping();
     engine.await.context("the engine ended early")
+}
+
+/// A repair without the unit's last lines is better than none.
+fn open_journal(config: &Config) -> Option<Arc<Journal>> {
+    match config.journal() {
+        Ok(journal) => Some(Arc::new(journal)),
+        Err(error) => {
+            tracing::warn!(%error, "incidents will be without the unit's last lines");
+            None
+        }
+    }
 }
 
 fn policy_reader(config: &Config) -> Box<dyn Fn() -> Result<Policy, String> + Send + Sync> {

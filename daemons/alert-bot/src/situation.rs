@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use futures_util::future::{OptionFuture, join_all, join3};
+use futures_util::future::{OptionFuture, join_all, join4};
+use journal::Line;
 use remediation::{AlertNow, Probe, Target, Trigger};
 use units::{UnitFacts, UnitName};
 
 use crate::engine::Outside;
+use crate::evidence;
 use crate::ports::{Prober, UnitControl};
 use crate::pressure::Reading;
 
@@ -30,6 +32,8 @@ pub(crate) struct Question {
     /// Loaded instances of the target's template, the target itself excepted.
     pub(crate) siblings: Vec<UnitName>,
     pub(crate) probe: Option<Probe>,
+    /// Whether the unit's last lines are wanted: before an incident is recorded.
+    pub(crate) wants_lines: bool,
 }
 
 /// What was seen.
@@ -40,6 +44,7 @@ pub(crate) struct Findings {
     pub(crate) probe_healthy: Option<bool>,
     pub(crate) alert_now: AlertNow,
     pub(crate) cgroup: Reading,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// Looks at everything that the question names, in parallel.
@@ -53,7 +58,13 @@ pub(crate) async fn look(outside: &Outside, question: &Question) -> Findings {
     let siblings = question.siblings.iter().take(MAX_SIBLINGS);
     let siblings = join_all(siblings.map(|unit| read(units, unit)));
     let alert_now = tokio::time::timeout(ASK_TIMEOUT, outside.sink.ask(&question.trigger));
-    let (unit, siblings, alert_now) = join3(unit, siblings, alert_now).await;
+    let lines: OptionFuture<_> = question
+        .target
+        .unit()
+        .filter(|_| question.wants_lines)
+        .map(|unit| evidence::last_lines(outside.journal.as_ref(), unit))
+        .into();
+    let (unit, siblings, alert_now, lines) = join4(unit, siblings, alert_now, lines).await;
     let (unit, probe_healthy) = unit.unwrap_or_default();
     Findings {
         unit,
@@ -61,6 +72,7 @@ pub(crate) async fn look(outside: &Outside, question: &Question) -> Findings {
         probe_healthy,
         alert_now: alert_now.unwrap_or_default(),
         cgroup: outside.cgroups.read(question.target.unit()),
+        lines: lines.unwrap_or_default(),
     }
 }
 

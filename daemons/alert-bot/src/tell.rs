@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use remediation::{Plan, Reason};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
@@ -26,10 +26,6 @@ const LIFE: Duration = Duration::from_secs(150);
 /// `RemediationInProgress` outlives the plan's own deadlines by this much: the time to decide
 /// about a next rung.
 const IN_PROGRESS_MARGIN: Duration = Duration::from_secs(15);
-
-/// How long an action waits for its announcement, which inhibits the page. Alertmanager takes one
-/// in about a millisecond.
-const HEAD_START: Duration = Duration::from_millis(20);
 
 /// Notices that wait to be sent. There are fewer open incidents than this.
 const QUEUE: usize = 2_048;
@@ -68,7 +64,8 @@ impl Notice {
             | Reason::RuleBudget
             | Reason::UnitBudget
             | Reason::HostBudget
-            | Reason::AtMaxInstances => Self::Exhausted,
+            | Reason::AtMaxInstances
+            | Reason::AlertLasts => Self::Exhausted,
             Reason::CircuitOpen => Self::CircuitOpen,
             Reason::Flapping | Reason::Demoted => Self::Ineffective,
             _ => Self::Escalated,
@@ -102,6 +99,8 @@ pub(crate) struct About {
     /// The unit, or the template as a whole.
     pub(crate) target: String,
     pub(crate) rule: String,
+    /// The label `service` of the alert that opened the incident; empty where it has none.
+    pub(crate) service: String,
     /// The sentence that people read.
     pub(crate) summary: String,
 }
@@ -112,7 +111,6 @@ enum Message {
         about: About,
         /// `None`: renewed until it is settled.
         life: Option<Duration>,
-        sent: oneshot::Sender<()>,
     },
     /// Everything about this incident is settled, except what is listed.
     Settle {
@@ -121,7 +119,16 @@ enum Message {
     },
 }
 
-/// The engine's side: never waits, except for the head start.
+/// Who tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    /// The label `host`.
+    pub(crate) host: String,
+    /// Runbooks lie at `URL/ALERTNAME.md`.
+    pub(crate) runbook_base_url: String,
+}
+
+/// The engine's side: it never waits. What it says is sent while the repair goes on.
 #[derive(Clone)]
 pub(crate) struct Teller {
     messages: mpsc::Sender<Message>,
@@ -130,13 +137,13 @@ pub(crate) struct Teller {
 impl Teller {
     /// A teller and the task that does its work.
     pub(crate) fn new(
-        host: String,
+        sender: Sender,
         sink: Arc<dyn AlertSink>,
         clock: Arc<dyn Clock>,
     ) -> (Self, impl Future<Output = ()>) {
         let (messages, queue) = mpsc::channel(QUEUE);
         let desk = Desk {
-            host,
+            sender,
             sink,
             clock,
             standing: BTreeMap::new(),
@@ -144,18 +151,17 @@ impl Teller {
         (Self { messages }, desk.run(queue))
     }
 
-    /// Announces a repair, and waits until Alertmanager has it or the head start is over.
-    pub(crate) async fn announce(&self, plan: &Plan, about: About) {
-        let life = plan.job_deadline + plan.proof.deadline + IN_PROGRESS_MARGIN;
-        let sent = self.raise(Notice::InProgress, about, Some(life));
-        if tokio::time::timeout(HEAD_START, sent).await.is_err() {
-            tracing::debug!("the announcement of a repair is late; the repair goes on");
-        }
+    /// Announces a repair whose intent is recorded. It begins at the same time: the page that this
+    /// inhibits waits for seconds anyway, the unit's users do not.
+    pub(crate) fn announce(&self, plan: &Plan, about: About) {
+        let alert = plan.alert_deadline().unwrap_or_default();
+        let life = plan.job_deadline + plan.proof.deadline + alert + IN_PROGRESS_MARGIN;
+        self.raise(Notice::InProgress, about, Some(life));
     }
 
     /// Raises a notice that stands until it is settled.
     pub(crate) fn stand(&self, notice: Notice, about: About) {
-        drop(self.raise(notice, about, None));
+        self.raise(notice, about, None);
     }
 
     /// Ends what was told about an incident, except `keep`.
@@ -163,15 +169,12 @@ impl Teller {
         self.send(Message::Settle { incident, keep });
     }
 
-    fn raise(&self, notice: Notice, about: About, life: Option<Duration>) -> oneshot::Receiver<()> {
-        let (sent, receiver) = oneshot::channel();
+    fn raise(&self, notice: Notice, about: About, life: Option<Duration>) {
         self.send(Message::Raise {
             notice,
             about,
             life,
-            sent,
         });
-        receiver
     }
 
     fn send(&self, message: Message) {
@@ -190,7 +193,7 @@ struct Standing {
 
 /// The task's side: knows what stands, and keeps Alertmanager's view the same.
 struct Desk {
-    host: String,
+    sender: Sender,
     sink: Arc<dyn AlertSink>,
     clock: Arc<dyn Clock>,
     standing: BTreeMap<(Uuid, Notice), Standing>,
@@ -204,10 +207,8 @@ impl Desk {
             tokio::select! {
                 message = queue.recv() => match message {
                     None => return,
-                    Some(Message::Raise { notice, about, life, sent }) => {
+                    Some(Message::Raise { notice, about, life }) => {
                         self.raise(notice, &about, life).await;
-                        // Nobody waits where the head start is over.
-                        let _ = sent.send(());
                     }
                     Some(Message::Settle { incident, keep }) => self.settle(incident, keep).await,
                 },
@@ -218,14 +219,21 @@ impl Desk {
 
     async fn raise(&mut self, notice: Notice, about: &About, life: Option<Duration>) {
         let now = self.clock.now();
+        let runbook = format!(
+            "{}/{}.md",
+            self.sender.runbook_base_url.trim_end_matches('/'),
+            notice.alertname()
+        );
         let labels = [
             ("alertname", notice.alertname().to_owned()),
             ("severity", notice.severity().to_owned()),
-            ("host", self.host.clone()),
+            ("host", self.sender.host.clone()),
             ("unit", about.target.clone()),
             ("rule", about.rule.clone()),
+            ("service", about.service.clone()),
         ];
         let annotations = [
+            ("runbook_url", runbook),
             ("summary", about.summary.clone()),
             ("incident", about.incident.to_string()),
             (
@@ -235,7 +243,11 @@ impl Desk {
         ];
         let standing = Standing {
             alert: OwnAlert {
-                labels: labels.into(),
+                // Alertmanager takes an empty label for an absent one, and refuses to store it.
+                labels: labels
+                    .into_iter()
+                    .filter(|(_, value)| !value.is_empty())
+                    .collect(),
                 annotations: annotations.into(),
                 starts_at: now,
                 ends_at: after(now, life.unwrap_or(LIFE)),

@@ -1,15 +1,22 @@
 //! The proof: fresh reads and the probe, until the unit was healthy for long enough or the
-//! deadline has passed. Also what a bot does about an action that its predecessor left unfinished.
+//! deadline has passed; then the end of the alert that asked for the repair, with a deadline of its
+//! own. Also what a bot does about an action that its predecessor left unfinished.
 //!
-//! act → **verify** → engine
+//! ```text
+//! act → prove ── not healthy in time ─────────────────────────────▶ ineffective
+//!         └─ healthy ─▶ outlast ── the alert ends, or nobody can say ─▶ effective
+//!                         └─ it goes on beyond its deadline ──▶ ineffective: alert-lasts
+//! ```
 
 use std::time::Duration;
 
-use remediation::{Expected, Outcome, Plan};
+use remediation::{AlertNow, Expected, Outcome, Plan, Reason, Trigger};
 use tokio::time::Instant;
 use units::{ActiveState, UnitFacts};
 
 use crate::act::Done;
+use crate::book::AlertWatch;
+use crate::engine::Outside;
 use crate::ports::{Prober, UnitControl};
 
 /// Between two looks: short at first, because most repairs take effect within milliseconds, then
@@ -20,10 +27,20 @@ const LAST_INTERVAL: Duration = Duration::from_millis(200);
 /// A probe that takes longer is a failed one; another look follows anyway.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Between two questions to Alertmanager: it tells the end of an alert by itself, so these are for
+/// when that is lost.
+const FIRST_ALERT_INTERVAL: Duration = Duration::from_millis(500);
+const LAST_ALERT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Alertmanager answers in about a millisecond.
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What came of an action, and how that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
+    /// Why it did not help, where there is a word for it.
+    pub(crate) reason: Option<Reason>,
     pub(crate) detail: String,
 }
 
@@ -35,14 +52,8 @@ pub(crate) async fn judge(
     done: &Done,
 ) -> Verdict {
     match done {
-        Done::Refused(why) => Verdict {
-            outcome: Outcome::Ineffective,
-            detail: why.clone(),
-        },
-        Done::Yielded(why) => Verdict {
-            outcome: Outcome::Unknown,
-            detail: why.clone(),
-        },
+        Done::Refused(why) => verdict(Outcome::Ineffective, why.clone()),
+        Done::Yielded(why) => verdict(Outcome::Unknown, why.clone()),
         Done::Look(_) => prove(units, prober, plan).await,
     }
 }
@@ -81,8 +92,65 @@ pub(crate) async fn prove(units: &dyn UnitControl, prober: &dyn Prober, plan: &P
     }
 }
 
+/// Waits until the alert is over as well, at most until its deadline. A unit that breaks meanwhile
+/// ends the wait: the proof has held, and what follows is another repair.
+pub(crate) async fn outlast(
+    outside: &Outside,
+    plan: &Plan,
+    trigger: &Trigger,
+    watch: &AlertWatch,
+    proof: Verdict,
+) -> Verdict {
+    let Some(patience) = plan.alert_deadline() else {
+        return proof;
+    };
+    let deadline = Instant::now() + patience;
+    let mut interval = FIRST_ALERT_INTERVAL;
+    loop {
+        let asked = tokio::time::timeout(ASK_TIMEOUT, outside.sink.ask(trigger));
+        let alert_now = asked.await.unwrap_or_default();
+        let is_over = watch.is_over() || matches!(alert_now, AlertNow::Resolved | AlertNow::Absent);
+        if is_over || alert_now == AlertNow::Silenced {
+            return proof;
+        }
+        if !matches!(
+            look(&*outside.units, &*outside.prober, plan).await,
+            Seen::Healthy(_)
+        ) {
+            return proof.with("; it has changed since");
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            return match alert_now {
+                AlertNow::Firing => Verdict {
+                    outcome: Outcome::Ineffective,
+                    reason: Some(Reason::AlertLasts),
+                    detail: format!("{}, but the alert goes on after {patience:?}", proof.detail),
+                },
+                _ => proof.with("; whether the alert has ended cannot be asked"),
+            };
+        }
+        tokio::select! {
+            () = watch.changed.notified() => {}
+            () = tokio::time::sleep_until((now + interval).min(deadline)) => {}
+        }
+        interval = (interval * 2).min(LAST_ALERT_INTERVAL);
+    }
+}
+
+impl Verdict {
+    fn with(mut self, addition: &str) -> Self {
+        self.detail.push_str(addition);
+        self
+    }
+}
+
 fn verdict(outcome: Outcome, detail: String) -> Verdict {
-    Verdict { outcome, detail }
+    Verdict {
+        outcome,
+        reason: None,
+        detail,
+    }
 }
 
 enum Seen {

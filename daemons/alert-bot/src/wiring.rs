@@ -132,10 +132,14 @@ impl AlertSink for Alertmanagers {
             let asked = self.0.iter().map(|url| ask_one(url, trigger));
             let answers = join_all(asked).await;
             // One that knows of a silence is enough: people may reach only one of them.
-            [AlertNow::Silenced, AlertNow::Firing]
-                .into_iter()
-                .find(|answer| answers.contains(answer))
-                .unwrap_or_default()
+            let heard = [AlertNow::Silenced, AlertNow::Firing];
+            let all = |wanted| !answers.is_empty() && answers.iter().all(|a| *a == wanted);
+            match heard.into_iter().find(|answer| answers.contains(answer)) {
+                Some(answer) => answer,
+                // Only if each of them was asked: one that is away may be the one that knows it.
+                None if all(AlertNow::Absent) => AlertNow::Absent,
+                None => AlertNow::Unknown,
+            }
         }
         .boxed()
     }
@@ -174,13 +178,15 @@ async fn ask_one(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
     let Ok((_, body)) = outbound::get(&url, TELL_TIMEOUT).await else {
         return AlertNow::Unknown;
     };
-    let known: Vec<KnownAlert> = serde_json::from_slice(&body).unwrap_or_default();
+    let Ok(known) = serde_json::from_slice::<Vec<KnownAlert>>(&body) else {
+        return AlertNow::Unknown;
+    };
     let about: Vec<&KnownAlert> = known
         .iter()
         .filter(|known| own.is_none_or(|own| own == known.fingerprint))
         .collect();
     match about.as_slice() {
-        [] => AlertNow::Unknown,
+        [] => AlertNow::Absent,
         about
             if about
                 .iter()

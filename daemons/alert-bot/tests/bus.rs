@@ -101,10 +101,7 @@ fn a_stopped_unit_is_started_once_proven_and_told() {
     let scene = Scene::new(stopped());
     assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
     until("it is started", || scene.actions() == ["StartUnit"]);
-    assert!(
-        scene.told.has("RemediationInProgress"),
-        "told before the action"
-    );
+    until("it is told", || scene.told.has("RemediationInProgress"));
     scene.change(FakeUnit::running(API));
     until("it is proven", || {
         scene.outcome().as_deref() == Some("effective")
@@ -126,6 +123,130 @@ fn a_stopped_unit_is_started_once_proven_and_told() {
     assert!(scene.bot.run(&["status"]).0, "the engine has had its turn");
     assert_eq!(scene.actions(), ["StartUnit"], "and nothing is done twice");
     assert_eq!(scene.bot.incidents().len(), 1);
+}
+
+/// Posts the alert, which Alertmanager says fires until it is told otherwise.
+fn fire(scene: &Scene) {
+    let fires = alert("Down", API, 1);
+    scene.told.fires(&fires["fingerprint"]);
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+}
+
+fn reload(scene: &Scene, policy: &str) {
+    scene.bot.write_policy(policy);
+    let (ok, said) = scene.bot.run(&["reload"]);
+    assert!(ok, "{said}");
+}
+
+#[test]
+fn a_repair_that_does_not_end_its_alert_did_not_help() {
+    let scene = Scene::new(stopped());
+    let proof = "healthy_for = \"100ms\", alert_deadline = \"300ms\"";
+    reload(&scene, &POLICY.replace("healthy_for = \"100ms\"", proof));
+    fire(&scene);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.change(FakeUnit::running(API));
+    until("the next rung is tried", || {
+        scene.actions() == ["StartUnit", "RestartUnit"]
+    });
+    until("people learn why", || {
+        scene.told.has("RemediationExhausted")
+    });
+    let told = scene.told.last("RemediationExhausted").unwrap();
+    let summary = told["annotations"]["summary"].as_str().unwrap();
+    assert!(summary.contains("the alert goes on"), "{summary}");
+    let id = scene.bot.incidents()[0]["id"].as_str().unwrap().to_owned();
+    let (_, story) = scene.bot.run(&["incident", &id]);
+    for part in ["ineffective: healthy for", "escalate: alert-lasts"] {
+        assert!(story.contains(part), "{part} in {story}");
+    }
+}
+
+#[test]
+fn the_end_of_the_alert_ends_the_wait_for_it() {
+    let scene = Scene::new(stopped());
+    fire(&scene);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.change(FakeUnit::running(API));
+    until("the unit is proven", || {
+        scene.bot.metric("alert_bot_alert_to_proof_seconds_count") == Some(1.0)
+    });
+    assert_eq!(scene.outcome(), None, "the alert still fires");
+    assert!(!scene.told.is_over("RemediationInProgress"));
+    let mut over = alert("Down", API, 1);
+    over["status"] = "resolved".into();
+    assert_eq!(scene.bot.post(Some("token"), &webhook(&[over])).status, 200);
+    until("it is closed", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    assert_eq!(scene.actions(), ["StartUnit"]);
+}
+
+#[test]
+fn a_unit_that_breaks_again_before_its_alert_has_ended_is_repaired_again() {
+    let scene = Scene::new(stopped());
+    fire(&scene);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.change(FakeUnit::running(API));
+    until("the unit is proven", || {
+        scene.bot.metric("alert_bot_alert_to_proof_seconds_count") == Some(1.0)
+    });
+    scene.change(FakeUnit::failed(API));
+    let again = [
+        "StartUnit",
+        "ResetFailedUnit",
+        "ResetFailedUnit",
+        "StartUnit",
+    ];
+    until("it is started again", || scene.actions() == again);
+    assert_eq!(scene.bot.incidents().len(), 2);
+    assert_eq!(scene.bot.incidents()[1]["outcome"], "effective");
+}
+
+#[test]
+fn the_units_last_lines_are_kept_from_before_the_repair() {
+    let scene = Scene::new(FakeUnit::running(API));
+    scene.bot.write_journal();
+    scene.change(FakeUnit::failed(API));
+    until("it is started", || {
+        scene
+            .actions()
+            .last()
+            .is_some_and(|last| last == "StartUnit")
+    });
+    let id = scene.bot.incidents()[0]["id"].as_str().unwrap().to_owned();
+    let (_, story) = scene.bot.run(&["incident", &id]);
+    for part in [
+        "found before anything was touched:",
+        "unit.active_state",
+        "systemd: api.service: Failed with result 'signal'.",
+        "api: line 40",
+    ] {
+        assert!(story.contains(part), "{part} in {story}");
+    }
+}
+
+#[test]
+fn own_alerts_say_whose_they_are_and_where_to_read_on() {
+    let scene = Scene::new(stopped());
+    let mut fires = alert("Down", API, 1);
+    fires["labels"]["service"] = "transactions".into();
+    let body = webhook(&[fires]);
+    assert_eq!(scene.bot.post(Some("token"), &body).status, 200);
+    until("people are asked", || {
+        scene.told.has("RemediationExhausted")
+    });
+    let told = scene.told.last("RemediationExhausted").unwrap();
+    let label = |name: &str| told["labels"][name].as_str().unwrap().to_owned();
+    assert_eq!(label("host"), "here");
+    assert_eq!(label("unit"), API);
+    assert_eq!(label("service"), "transactions");
+    assert_eq!(label("severity"), "critical");
+    let runbook = told["annotations"]["runbook_url"].as_str().unwrap();
+    assert!(
+        runbook.ends_with("/docs/runbooks/RemediationExhausted.md"),
+        "{runbook}"
+    );
 }
 
 #[test]
@@ -207,6 +328,24 @@ fn a_bus_that_was_away_is_made_up_for() {
     until("it is proven", || {
         scene.outcome().as_deref() == Some("effective")
     });
+}
+
+#[test]
+fn a_bus_that_stalls_and_recovers_duplicates_no_action() {
+    let scene = Scene::new(stopped());
+    scene.systemd.stall();
+    scene.runtime.block_on(scene.systemd.cut());
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("the link is lost", || {
+        scene.bot.metric("alert_bot_bus_connected") == Some(0.0)
+    });
+    scene.systemd.resume();
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    assert_eq!(scene.actions(), ["StartUnit"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub(crate) const IN_FLIGHT: Guard = Guard {
     claim: "no repair of the unit is under way",
     objection: |case| {
         let busy = case.in_flight().next().is_some();
-        busy.then(|| case.hold_shortly(Reason::InFlight))
+        busy.then(|| case.hold_briefly(Reason::InFlight))
     },
 };
 

@@ -1,7 +1,8 @@
 //! Is there anything to repair?
 
 use super::Guard;
-use crate::{Decision, Reason, Trigger};
+use crate::case::Case;
+use crate::{AlertNow, Decision, Reason, Trigger};
 
 pub(crate) const ALREADY_HEALTHY: Guard = Guard {
     claim: "the unit is not healthy already",
@@ -13,16 +14,25 @@ pub(crate) const ALREADY_HEALTHY: Guard = Guard {
             // against an alert, which may know more than systemd does.
             None => matches!(case.situation.trigger, Trigger::UnitFailed(_)),
         };
-        (facts.is_settled_active() && well).then_some(Decision::Ignore(Reason::AlreadyHealthy))
+        let healthy = facts.is_settled_active() && well && !is_contradicted(case);
+        healthy.then_some(Decision::Ignore(Reason::AlreadyHealthy))
     },
 };
+
+/// The last action made the unit healthy, the alert was given its time to end, and still fires:
+/// it knows of something that neither systemd nor the probe sees.
+fn is_contradicted(case: &Case<'_>) -> bool {
+    let last = case.situation.incident.attempts.last();
+    let lasted = last.is_some_and(|attempt| attempt.reason == Some(Reason::AlertLasts));
+    lasted && case.situation.alert_now == AlertNow::Firing
+}
 
 #[cfg(test)]
 mod tests {
     use units::ActiveState::{self, *};
 
-    use crate::testing::{Scene, unit};
-    use crate::{Reason, Trigger};
+    use crate::testing::{Scene, ago, unit};
+    use crate::{AlertNow, Attempt, Decision, Outcome, Reason, Trigger};
 
     #[test]
     fn a_probe_has_the_last_word_about_a_unit_that_runs() {
@@ -39,6 +49,52 @@ mod tests {
             let scene = Scene::new(state).with(|situation| situation.probe_healthy = probe);
             assert_eq!(scene.reason(), reason, "{state} {probe:?}");
         }
+    }
+
+    #[test]
+    fn an_alert_that_outlasted_its_repair_is_believed_for_as_long_as_it_fires() {
+        for (reason, alert_now, told) in [
+            (Some(Reason::AlertLasts), AlertNow::Firing, Reason::NextRung),
+            (
+                Some(Reason::AlertLasts),
+                AlertNow::Absent,
+                Reason::AlreadyHealthy,
+            ),
+            (
+                Some(Reason::AlertLasts),
+                AlertNow::Unknown,
+                Reason::AlreadyHealthy,
+            ),
+            (None, AlertNow::Firing, Reason::AlreadyHealthy),
+        ] {
+            let rule = "ladder = [{ action = \"restart\", times = 2 }]";
+            let scene = Scene::new(Active).rule(rule).with(|situation| {
+                situation.probe_healthy = Some(true);
+                situation.alert_now = alert_now;
+                situation.incident.attempts = vec![Attempt {
+                    rung: 0,
+                    at: ago(60),
+                    outcome: Some(Outcome::Ineffective),
+                    reason,
+                }];
+            });
+            assert_eq!(scene.reason(), told, "{reason:?} {alert_now:?}");
+        }
+    }
+
+    #[test]
+    fn people_learn_that_the_alert_lasts() {
+        let scene = Scene::new(Active).with(|situation| {
+            situation.probe_healthy = Some(true);
+            situation.alert_now = AlertNow::Firing;
+            situation.incident.attempts = vec![Attempt {
+                rung: 0,
+                at: ago(60),
+                outcome: Some(Outcome::Ineffective),
+                reason: Some(Reason::AlertLasts),
+            }];
+        });
+        assert_eq!(scene.decide(), Decision::Escalate(Reason::AlertLasts));
     }
 
     #[test]

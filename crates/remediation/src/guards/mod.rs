@@ -14,6 +14,8 @@ mod flapping;
 mod fleet;
 mod health;
 mod incident;
+#[cfg(test)]
+mod patience;
 mod quiet;
 mod requirement;
 pub(crate) mod saturation;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Guard;
-use crate::{Reason, time};
+use crate::Reason;
 
 /// The requirement's own repair triggers a new look; this is for when nobody repairs it.
 const REQUIREMENT_RECHECK: Duration = Duration::from_secs(5);
@@ -17,10 +17,7 @@ pub(crate) const REQUIREMENT_FAILED: Guard = Guard {
             .failed_requirements
             .iter()
             .any(|unit| !case.rule.also_reset.contains(unit));
-        foreign.then(|| {
-            let retry_at = time::after(case.now(), REQUIREMENT_RECHECK);
-            case.hold_until(Reason::RequirementFailed, retry_at)
-        })
+        foreign.then(|| case.hold_patiently(Reason::RequirementFailed, REQUIREMENT_RECHECK))
     },
 };
 

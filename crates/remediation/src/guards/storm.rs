@@ -22,7 +22,8 @@ pub(crate) const STORM: Guard = Guard {
         let mut escalations = case.history.escalations.iter();
         let told = escalations.any(|told| told.reason == Reason::Storm && told.at > horizon);
         Some(if told {
-            case.hold_shortly(Reason::Storm)
+            // After `quiet_for` one of those that wait tells of it again.
+            case.hold_briefly(Reason::Storm)
         } else {
             case.escalate(Reason::Storm)
         })

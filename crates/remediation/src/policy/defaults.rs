@@ -62,6 +62,7 @@ pub(super) const JOB_DEADLINE: Duration = seconds(90);
 pub(super) const PROOF: Proof = Proof {
     healthy_for: seconds(10),
     deadline: minutes(1),
+    alert_deadline: minutes(2),
     probe: None,
 };
 
@@ -90,6 +91,9 @@ pub(super) const EFFICACY: Efficacy = Efficacy {
     max_repairs: 12,
     window: hours(24),
 };
+
+/// Long enough for a slow start or another repair to end, short enough for somebody who waits.
+pub(super) const PATIENCE: Duration = minutes(10);
 
 /// A person who is asked at night needs the time to wake up and look.
 pub(super) const APPROVAL_TTL: Duration = minutes(30);

@@ -230,6 +230,9 @@ pub struct Rule {
     pub healthy_min: usize,
     /// What to do where the fleet's table of repairs cannot be reached.
     pub when_fleet_unreachable: WhenUnreachable,
+    /// How long a repair is held back by something that may never end (another instance is down, a
+    /// requirement failed, the unit is overloaded, PID 1 is at work on it) before people learn of it.
+    pub patience: Duration,
     /// How long a question to a person stands.
     pub approval_ttl: Duration,
 }
@@ -320,6 +323,9 @@ pub struct Proof {
     /// How long after the job's end they have for it.
     #[serde(with = "compact::required")]
     pub deadline: Duration,
+    /// How long the alert that opened the incident may go on after that; nothing: it is not asked.
+    #[serde(with = "compact::required", default)]
+    pub alert_deadline: Duration,
     /// What is asked beside systemd.
     pub probe: Option<Probe>,
 }

@@ -32,6 +32,7 @@ const ALERT_STATES: &[(&str, AlertNow)] = &[
     ("firing", AlertNow::Firing),
     ("silenced", AlertNow::Silenced),
     ("resolved", AlertNow::Resolved),
+    ("absent", AlertNow::Absent),
 ];
 
 const OUTCOMES: &[(&str, Outcome)] = &[
@@ -157,6 +158,7 @@ fn read_incident(section: &mut Section<'_>) -> IncidentView {
         rung,
         at: time::before(NOW, A_DAY),
         outcome: Some(Outcome::Ineffective),
+        reason: None,
     });
     IncidentView {
         attempts: attempts.collect(),

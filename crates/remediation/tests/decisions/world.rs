@@ -194,6 +194,7 @@ impl World {
                     rung: plan.rung,
                     at: now,
                     outcome: None,
+                    reason: None,
                 });
                 self.carry_out(plan);
             }

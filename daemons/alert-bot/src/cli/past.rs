@@ -67,13 +67,13 @@ impl OneIncident {
             );
         };
         let timeline = store.timeline(&found.id)?;
-        let evidence = store.evidence(&found.id)?;
-        if !self.json {
-            return print(&story(&found, &timeline, evidence.as_deref()));
-        }
-        let evidence: Option<Value> = evidence
+        let evidence: Option<Value> = store
+            .evidence(&found.id)?
             .map(|text| serde_json::from_str(&text))
             .transpose()?;
+        if !self.json {
+            return print(&story(&found, &timeline, evidence.as_ref()));
+        }
         let whole = json!({ "incident": found, "timeline": timeline, "evidence": evidence });
         print(&format!("{}\n", serde_json::to_string_pretty(&whole)?))
     }
@@ -91,16 +91,59 @@ fn line(incident: &IncidentSummary) -> String {
     )
 }
 
-fn story(incident: &IncidentSummary, timeline: &[Moment], evidence: Option<&str>) -> String {
+fn story(incident: &IncidentSummary, timeline: &[Moment], evidence: Option<&Value>) -> String {
     let mut text = line(incident);
     for moment in timeline {
         let (at, what, detail) = (moment.at, moment.what, &moment.detail);
         let _ = writeln!(text, "  {at:.3}  {what:<9} {detail}");
     }
     if let Some(evidence) = evidence {
-        let _ = writeln!(text, "  found before anything was touched: {evidence}");
+        text.push_str("  found before anything was touched:\n");
+        text.push_str(&findings(evidence));
     }
     text
+}
+
+/// Each fact on a line of its own, what is not known left out, and the journal's lines last.
+fn findings(evidence: &Value) -> String {
+    let mut text = String::new();
+    for part in ["unit", "pressure", "memory_events"] {
+        for (name, value) in evidence[part].as_object().into_iter().flatten() {
+            if !is_empty(value) {
+                let _ = writeln!(
+                    text,
+                    "    {:<28} {}",
+                    format!("{part}.{name}"),
+                    plain(value)
+                );
+            }
+        }
+    }
+    if let Some(healthy) = evidence["probe_healthy"].as_bool() {
+        let _ = writeln!(text, "    {:<28} {healthy}", "probe_healthy");
+    }
+    let lines = evidence["journal"].as_array();
+    for line in lines.into_iter().flatten() {
+        let (at, by, said) = (plain(&line["at"]), plain(&line["by"]), plain(&line["text"]));
+        let _ = writeln!(text, "    {at}  {by}: {said}");
+    }
+    text
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Number(number) => number.as_u64() == Some(0),
+        _ => false,
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Read only, beside the running bot.

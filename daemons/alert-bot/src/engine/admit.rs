@@ -1,6 +1,7 @@
 //! From alerts and systemd's signals to incidents.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use ledger::{AlertId, Disposition, IncidentChange, LedgerError, Step, StoredAlert};
 use remediation::{Alert, AlertStatus, Decision, IncidentView, Reason, Target, Trigger};
@@ -179,6 +180,9 @@ impl<L: Ledger> Engine<L> {
         );
         if is_its_own {
             incident.trigger = Trigger::Alert(alert);
+            if let Stage::Acting { watch, .. } = &incident.stage {
+                watch.over.store(true, Ordering::Relaxed);
+            }
         }
         self.look_again(id);
     }
@@ -255,7 +259,7 @@ impl<L: Ledger> Engine<L> {
 
     /// The second source: systemd's own signal that a unit failed. Any change is a reason to look
     /// again at an incident that waits.
-    fn unit_changed(&mut self, unit: &UnitName, state: Option<ActiveState>) {
+    pub(super) fn unit_changed(&mut self, unit: &UnitName, state: Option<ActiveState>) {
         let touched = self.book.touched_by(unit);
         let is_new = touched.is_empty();
         for id in touched {
@@ -301,6 +305,7 @@ impl<L: Ledger> Engine<L> {
             held_for: None,
             learned: Some(origin.learned),
             memory_events: BTreeMap::new(),
+            lines: Vec::new(),
             is_repeat: origin.is_repeat,
         });
         self.start_look(id);

@@ -1,20 +1,20 @@
 //! From a decision to what follows from it. Whatever is decided is on the disk before anything is
 //! done about it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use journal::Before;
 use ledger::{Disposition, IncidentChange, Input, LedgerError, Step};
 use remediation::{
     Approval, Attempt, Decision, PastAction, PastEscalation, Plan, Reason, Situation,
 };
-use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Engine;
-use crate::book::{Incident, Stage};
+use crate::book::{AlertWatch, Incident, Stage};
+use crate::evidence::Evidence;
 use crate::ports::Ledger;
 use crate::record;
 use crate::tell::{About, Notice};
@@ -26,16 +26,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Holds that end with an event rather than at a known time are asked again after 1 s; each one in
 /// a row waits twice as long as the last, up to this.
 const LONGEST_RECHECK: Duration = Duration::from_secs(15);
-
-/// What was found before anything was touched, as the ledger keeps it.
-#[derive(Serialize)]
-struct Evidence<'a> {
-    unit: &'a Option<units::UnitFacts>,
-    probe_healthy: Option<bool>,
-    pressure: remediation::Pressure,
-    /// The kernel's `memory.events` of the unit.
-    memory_events: &'a BTreeMap<String, u64>,
-}
 
 impl<L: Ledger> Engine<L> {
     /// Records a decision and does what follows from it.
@@ -69,6 +59,13 @@ impl<L: Ledger> Engine<L> {
 
     async fn act(&mut self, id: Uuid, situation: Situation, plan: Plan) -> Result<(), LedgerError> {
         let at = situation.now;
+        let before = Before {
+            at,
+            invocation: situation
+                .unit
+                .as_ref()
+                .and_then(|facts| facts.invocation_id.clone()),
+        };
         let change = IncidentChange::Open {
             evidence: self.evidence(id, &situation),
         };
@@ -90,12 +87,15 @@ impl<L: Ledger> Engine<L> {
             rung: plan.rung,
             at,
             outcome: None,
+            reason: None,
         });
         incident.waiting.clear();
         incident.held_for = None;
         incident.stage = Stage::Acting {
             attempt,
             plan: Box::new(plan.clone()),
+            watch: AlertWatch::default(),
+            proven: false,
         };
         self.metrics.decided(&Decision::Act(plan.clone()));
         self.now_recorded(id);
@@ -103,7 +103,7 @@ impl<L: Ledger> Engine<L> {
             let action = plan.action.to_string();
             record::decided(&incident.subject(), &action, plan.reason);
         }
-        self.start_repair(id, attempt, plan);
+        self.start_repair(id, attempt, plan, before);
         Ok(())
     }
 
@@ -270,6 +270,7 @@ impl<L: Ledger> Engine<L> {
             probe_healthy: situation.probe_healthy,
             pressure: situation.pressure,
             memory_events: &incident.memory_events,
+            journal: &incident.lines,
         };
         serde_json::to_string(&evidence).ok()
     }
@@ -311,6 +312,7 @@ impl<L: Ledger> Engine<L> {
         };
         if !incident.recorded {
             incident.recorded = true;
+            incident.lines = Vec::new();
             record::detected(&incident.subject());
         }
         self.metrics.incidents_open.set(as_gauge(self.book.len()));
@@ -354,6 +356,7 @@ pub(super) fn about(incident: &Incident, summary: String) -> About {
         incident: incident.view.id,
         target: incident.target.to_string(),
         rule: incident.rule.clone(),
+        service: incident.trigger.label("service").to_owned(),
         summary,
     }
 }

@@ -18,14 +18,14 @@ const LEDGER_RETRY: Duration = Duration::from_secs(1);
 
 impl<L: Ledger> Engine<L> {
     /// Something may have changed: an incident that waits is looked at, one that is being looked
-    /// at is looked at once more, and one under repair is left to its proof.
+    /// at is looked at once more, and the proof of one under repair learns of it.
     pub(super) fn look_again(&mut self, id: Uuid) {
         let Some(incident) = self.book.get_mut(id) else {
             return;
         };
         match &mut incident.stage {
             Stage::Looking { again } => *again = true,
-            Stage::Acting { .. } => {}
+            Stage::Acting { watch, .. } => watch.changed.notify_one(),
             Stage::Held | Stage::Escalated => {
                 incident.stage = Stage::Looking { again: false };
                 self.start_look(id);
@@ -49,7 +49,11 @@ impl<L: Ledger> Engine<L> {
         };
         incident.due = None;
         let (trigger, target) = (incident.trigger.clone(), incident.target.clone());
-        let question = self.question(&trigger, &target);
+        let wants_lines = !incident.recorded;
+        let question = Question {
+            wants_lines,
+            ..self.question(&trigger, &target)
+        };
         let outside = self.outside.clone();
         let (events, looks) = (self.sender.clone(), self.looks.clone());
         self.tasks.spawn(async move {
@@ -75,6 +79,7 @@ impl<L: Ledger> Engine<L> {
             target: target.clone(),
             siblings: self.loaded.keys().filter(is_sibling).cloned().collect(),
             probe: selection.and_then(|s| s.rule.proof.probe.clone()),
+            wants_lines: false,
         }
     }
 
@@ -92,6 +97,7 @@ impl<L: Ledger> Engine<L> {
         incident
             .memory_events
             .clone_from(&findings.cgroup.memory_events);
+        incident.lines.clone_from(&findings.lines);
         let Some(incident) = self.book.get(id) else {
             return;
         };

@@ -8,7 +8,7 @@ use remediation::{Reason, Target, Trigger};
 
 use super::Engine;
 use super::follow::{about, as_gauge};
-use crate::book::{AlertKey, Incident, Stage};
+use crate::book::{AlertKey, AlertWatch, Incident, Stage};
 use crate::ports::Ledger;
 use crate::tell::Notice;
 
@@ -71,6 +71,8 @@ impl<L: Ledger> Engine<L> {
             Some((attempt, plan)) => Stage::Acting {
                 attempt: *attempt,
                 plan: Box::new(plan.clone()),
+                watch: AlertWatch::default(),
+                proven: false,
             },
             None => Stage::Looking { again: false },
         };
@@ -93,6 +95,7 @@ impl<L: Ledger> Engine<L> {
             held_for: None,
             learned: None,
             memory_events: BTreeMap::new(),
+            lines: Vec::new(),
             is_repeat: false,
         };
         if let Some((notice, summary)) = self.notice_of(&incident) {
@@ -101,7 +104,7 @@ impl<L: Ledger> Engine<L> {
         tracing::info!(incident_id = %id, target_unit = %incident.target, "an open incident is taken up again");
         self.book.insert(incident);
         match stored.in_flight {
-            Some((attempt, plan)) => self.start_verification(id, attempt, plan),
+            Some((_, plan)) => self.start_verification(id, plan),
             None => self.start_look(id),
         }
     }

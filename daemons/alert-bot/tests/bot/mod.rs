@@ -69,11 +69,13 @@ impl Setup {
             format!("policy_dir = {:?}", path("policy.d")),
             format!("ledger = \"sqlite:{}\"", path("ledger.db")),
             format!("control_socket = {:?}", path("control.sock")),
+            format!("journal_dir = {:?}", path("journal")),
             "[limits]".to_owned(),
             "read_timeout_seconds = 2".to_owned(),
         ];
         fs::write(setup.path("alert-bot.toml"), lines.join("\n")).unwrap();
         fs::create_dir(setup.path("credentials")).unwrap();
+        fs::create_dir(setup.path("journal")).unwrap();
         fs::write(setup.path("credentials/webhook-token"), "token\n").unwrap();
         fs::write(setup.path("credentials/webhook-token-previous"), "previous").unwrap();
         setup.write_policy(POLICY);
@@ -238,6 +240,14 @@ impl Bot {
 
     pub(crate) fn write_policy(&self, text: &str) {
         self.setup.write_policy(text);
+    }
+
+    /// Puts a journal in place in which `api.service` wrote its last lines and failed.
+    pub(crate) fn write_journal(&self) {
+        let packed = "../../crates/journal/tests/files/compact.journal.gz";
+        let mut unpacked = flate2::read::GzDecoder::new(fs::File::open(packed).unwrap());
+        let path = self.setup.path("journal/system.journal");
+        std::io::copy(&mut unpacked, &mut fs::File::create(path).unwrap()).unwrap();
     }
 
     pub(crate) fn explain(&self, webhook: &str) -> (bool, String) {

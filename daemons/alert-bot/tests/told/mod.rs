@@ -1,15 +1,16 @@
-//! An Alertmanager that only remembers what it was told.
+//! An Alertmanager that remembers what it was told, and says what it was told to say.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) struct Told {
     pub(crate) url: String,
     alerts: Arc<Mutex<Vec<Value>>>,
+    firing: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Told {
@@ -17,15 +18,27 @@ impl Told {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let alerts = Arc::new(Mutex::new(Vec::new()));
-        let remember = alerts.clone();
+        let firing = Arc::new(Mutex::new(Vec::new()));
+        let (remember, known) = (alerts.clone(), firing.clone());
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client may leave early.
-                drop(answer(&stream, &remember));
+                drop(answer(&stream, &remember, &known));
             }
         });
-        Self { url, alerts }
+        Self {
+            url,
+            alerts,
+            firing,
+        }
+    }
+
+    /// From now on the alert of this fingerprint fires.
+    pub(crate) fn fires(&self, fingerprint: &Value) {
+        let status = json!({"state": "active", "silencedBy": [], "inhibitedBy": []});
+        let alert = json!({"fingerprint": fingerprint, "status": status});
+        self.firing.lock().unwrap().push(alert);
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -36,16 +49,26 @@ impl Told {
             .any(|a| a["labels"]["alertname"] == name)
     }
 
+    /// The last that was told of it.
+    pub(crate) fn last(&self, name: &str) -> Option<Value> {
+        let alerts = self.alerts.lock().unwrap();
+        let of_name = |alert: &&Value| alert["labels"]["alertname"] == name;
+        alerts.iter().rfind(of_name).cloned()
+    }
+
     /// Whether the last that was told of it is that it has ended.
     pub(crate) fn is_over(&self, name: &str) -> bool {
-        let alerts = self.alerts.lock().unwrap();
-        let last = alerts.iter().rfind(|a| a["labels"]["alertname"] == name);
+        let last = self.last(name);
         let ends = last.and_then(|a| a["endsAt"].as_str()?.parse::<Timestamp>().ok());
         ends.is_some_and(|ends| ends <= Timestamp::now())
     }
 }
 
-fn answer(stream: &TcpStream, remember: &Mutex<Vec<Value>>) -> std::io::Result<()> {
+fn answer(
+    stream: &TcpStream,
+    remember: &Mutex<Vec<Value>>,
+    known: &Mutex<Vec<Value>>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     let mut is_post = false;
@@ -68,5 +91,10 @@ fn answer(stream: &TcpStream, remember: &Mutex<Vec<Value>>) -> std::io::Result<(
         remember.lock().unwrap().extend(told);
     }
     let mut stream = stream;
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]")
+    let body = Value::from(known.lock().unwrap().clone()).to_string();
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }

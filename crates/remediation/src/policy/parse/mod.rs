@@ -122,6 +122,7 @@ impl Draft {
             when_fleet_unreachable: section
                 .choice("when_fleet_unreachable", WHEN_UNREACHABLE)
                 .unwrap_or(WhenUnreachable::Hold),
+            patience: section.duration("patience", &SOME_DURATION, defaults::PATIENCE),
             approval_ttl: section.duration("approval_ttl", &SOME_DURATION, defaults::APPROVAL_TTL),
             place: section.place(),
             // Last, so that every mistake in the rule has been noted before it is given up.

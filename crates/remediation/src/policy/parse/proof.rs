@@ -8,6 +8,7 @@ pub(super) fn read(section: &mut Section<'_>, default: Proof) -> Proof {
     let proof = Proof {
         healthy_for: section.duration("healthy_for", &ANY_DURATION, default.healthy_for),
         deadline: section.duration("deadline", &SOME_DURATION, default.deadline),
+        alert_deadline: section.duration("alert_deadline", &ANY_DURATION, default.alert_deadline),
         probe: read_probe(section).or(default.probe),
     };
     if proof.deadline <= proof.healthy_for {

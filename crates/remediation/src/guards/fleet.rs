@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use super::PlanGuard;
+use crate::Reason;
 use crate::fleet::FleetView;
 use crate::policy::WhenUnreachable;
-use crate::{Reason, time};
 
 /// Others leave the budget's window now and then; asking more often would not hasten it.
 const BUDGET_RECHECK: Duration = Duration::from_secs(30);
@@ -29,10 +29,7 @@ pub(crate) const FLEET_TURN: PlanGuard = PlanGuard {
             return None;
         };
         match case.policy.host().fleet.objection(others)? {
-            Reason::FleetBudget => {
-                let retry_at = time::after(case.now(), BUDGET_RECHECK);
-                Some(case.hold_until(Reason::FleetBudget, retry_at))
-            }
+            Reason::FleetBudget => Some(case.hold_patiently(Reason::FleetBudget, BUDGET_RECHECK)),
             busy => Some(case.hold_shortly(busy)),
         }
     },

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from host import packages, run
+from host import changelog, packages, run
 from host.settings import DAEMONS, REPOSITORY
 
 # Known to read this workspace's [package.metadata.deb] sections.
 CARGO_DEB_VERSION = "3.8.0"
 
 DEBS = REPOSITORY / "target" / "debian"
+# Where the packages' manifests look for them, one file a package.
+CHANGELOGS = REPOSITORY / "target" / "debian-changelog"
 
 OnLine = Callable[[str], None]
 
@@ -27,11 +32,13 @@ def pack_daemons(on_line: OnLine) -> list[str]:
     stale = [daemon for daemon in DAEMONS if _is_stale(daemon)]
     if stale:
         packages.install_cargo_command("cargo-deb", CARGO_DEB_VERSION, on_line)
+    epoch = _epoch()
     for daemon in stale:
         for old in DEBS.glob(f"{daemon}_*.deb"):
             old.unlink()
         command = ["deb", "--no-build", "--locked", f"--package={daemon}"]
-        cargo(command, f"deb-{daemon}", on_line)
+        _write_changelog(daemon, epoch)
+        cargo(command, f"deb-{daemon}", on_line, {"SOURCE_DATE_EPOCH": str(epoch)})
     return stale
 
 
@@ -50,6 +57,33 @@ def cargo(
     )
 
 
+def _epoch() -> int:
+    """Returns the time of the last commit, or of the changelog where there is no git.
+
+    Packages of the same commit are the same, whenever they are built.
+    """
+    # Root may look into a checkout that is a user's.
+    git = ["git", "-c", f"safe.directory={REPOSITORY}", "-C", str(REPOSITORY)]
+    command = [*git, "log", "--max-count=1", "--format=%ct"]
+    try:
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return int(_changed(REPOSITORY / "CHANGELOG.md"))
+
+
+def _write_changelog(daemon: str, epoch: int) -> None:
+    version = _manifest(REPOSITORY)["workspace"]["package"]["version"]
+    deb = _manifest(REPOSITORY / "daemons" / daemon)["package"]["metadata"]["deb"]
+    changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    CHANGELOGS.mkdir(exist_ok=True)
+    text = changelog.debian(changes, daemon, version, deb["maintainer"], epoch)
+    (CHANGELOGS / daemon).write_text(text, encoding="utf-8")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "Cargo.toml").read_text(encoding="utf-8"))
+
+
 def _is_stale(daemon: str) -> bool:
     package = max(DEBS.glob(f"{daemon}_*.deb"), default=None, key=_changed)
     return package is None or any(_changed(part) > _changed(package) for part in _parts(daemon))
@@ -58,8 +92,9 @@ def _is_stale(daemon: str) -> bool:
 def _parts(daemon: str) -> Iterator[Path]:
     """Yields what goes into the daemon's package."""
     yield REPOSITORY / "target" / "release" / daemon
-    yield REPOSITORY / "LICENSE"
-    yield REPOSITORY / "Cargo.toml"
+    for file in ("LICENSE", "Cargo.toml", "CHANGELOG.md"):
+        yield REPOSITORY / file
+    yield from (REPOSITORY / "daemons" / daemon / "manual").iterdir()
     yield from (path for path in (REPOSITORY / "daemons" / daemon).glob("*.toml"))
     yield from (path for path in (REPOSITORY / "systemd-units").rglob("*") if path.is_file())
 

@@ -21,7 +21,7 @@ const DAEMONS: [&str; 4] = [
 ];
 
 /// Never part of a daemon.
-const FOR_TESTS: [&str; 2] = ["scratch-postgresql", "tidy"];
+const TOOLS: [&str; 3] = ["manual", "scratch-postgresql", "tidy"];
 
 /// What does I/O, keeps time or runs tasks: none of it belongs in a pure crate.
 const IMPURE: [&str; 10] = [
@@ -52,7 +52,7 @@ fn every_crate_stands_in_one_room() {
         .iter()
         .chain(&ADAPTERS)
         .chain(&DAEMONS)
-        .chain(&FOR_TESTS)
+        .chain(&TOOLS)
         .copied()
         .collect();
     let found: BTreeSet<String> = crates().into_keys().collect();

@@ -28,6 +28,14 @@ fn every_crate_takes_the_workspace_lints_and_edition() {
 }
 
 #[test]
+fn no_crate_may_hold_unsafe_code() {
+    let workspace: toml::Table = read("Cargo.toml").parse().unwrap();
+    let level = &workspace["workspace"]["lints"]["rust"]["unsafe_code"];
+    // `forbid`, unlike `deny`, cannot be lifted by an attribute further down.
+    assert_eq!(level.as_str(), Some("forbid"));
+}
+
+#[test]
 fn dependencies_take_their_version_from_the_workspace() {
     for (name, found) in crates() {
         for kind in ["dependencies", "dev-dependencies"] {

@@ -37,6 +37,8 @@ fn services_are_hardened_and_do_not_restart_on_a_bad_configuration() {
             "MemoryDenyWriteExecute=",
             "RestrictAddressFamilies=",
             "User=",
+            // What a daemon knows, a secret among it, goes into no core file.
+            "LimitCORE=0\n",
         ] {
             assert!(text.contains(line), "{unit} lacks {}", line.trim_end());
         }

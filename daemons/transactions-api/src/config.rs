@@ -14,11 +14,14 @@ use crate::backup::BackupConfig;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where to listen.
+    /// Where to listen. The port stays open while the service restarts, and closes when it is
+    /// stopped.
     pub(crate) listen: SocketAddr,
-    /// Where transactions are kept.
+    /// Where transactions are kept: `sqlite:` followed by an absolute path, or
+    /// `postgresql://user@host/database` (its password: credential `postgresql-password`).
     pub(crate) store: StoreLocation,
-    /// Where `transactions-api faults` is answered; nowhere where it is missing.
+    /// Where `transactions-api faults` breaks this daemon on purpose, for a while: for root and the
+    /// daemon's own user only. Without the key nothing can.
     pub(crate) admin_socket: Option<PathBuf>,
     /// What one client may use up.
     #[serde(default)]
@@ -78,5 +81,20 @@ impl Config {
             ));
         }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_comments_are_the_defaults() {
+        let shipped = include_str!("../api.toml");
+        let parse = |text: &str| config::parse::<Config>(Path::new("api.toml"), text).unwrap();
+        let shown = parse(&config::switched_on(shipped, "#"));
+        assert_eq!(format!("{shown:?}"), format!("{:?}", parse(shipped)));
+        let examples = parse(&config::switched_on(shipped, "# "));
+        assert!(examples.admin_socket.is_some());
     }
 }

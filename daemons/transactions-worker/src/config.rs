@@ -22,7 +22,8 @@ const RATE_MAX: f64 = 10_000.0;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The store of transactions-api.
+    /// The store of transactions-api: `sqlite:` followed by an absolute path, or
+    /// `postgresql://user@host/database` (its password: credential `postgresql-password`).
     pub(crate) store: StoreLocation,
     /// Where `/metrics` and `/health` are served.
     pub(crate) metrics_address: IpAddr,
@@ -134,5 +135,20 @@ impl Config {
             return Some(("generator.rate_per_second", message));
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_comments_are_the_defaults() {
+        let shipped = include_str!("../worker.toml");
+        let parse = |text: &str| config::parse::<Config>(Path::new("worker.toml"), text).unwrap();
+        let shown = parse(&config::switched_on(shipped, "#"));
+        assert_eq!(format!("{shown:?}"), format!("{:?}", parse(shipped)));
+        let examples = parse(&config::switched_on(shipped, "# "));
+        assert!(examples.generator.is_some());
     }
 }

@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config;
 
-/// Resources of every systemd unit as Prometheus metrics.
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, about)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

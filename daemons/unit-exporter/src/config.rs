@@ -41,13 +41,17 @@ const OPEN_FILES: usize = 8192;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Used only where systemd does not hand over the socket.
+    /// Used only when started by hand; under systemd the port is in unit-exporter.socket
+    /// (`systemctl edit unit-exporter.socket`).
     pub listen: SocketAddr,
-    /// Globs of the units to measure.
+    /// Globs of the units to measure. Slices are left out: each repeats what its units use, and a
+    /// sum over all would count it twice.
     include: Vec<String>,
-    /// Globs of the units not to measure, stronger than `include`.
+    /// Globs of the units not to measure, stronger than `include`: what comes and goes by itself and
+    /// would leave a trail of short series.
     exclude: Vec<String>,
-    /// Cgroup files kept open at most; the process's own limit is respected too.
+    /// Files of the kernel that are kept open between scrapes, at most; `LimitNOFILE=` of the unit is
+    /// respected too. A kept file is read three times faster and holds about 5 KB of kernel memory.
     pub open_files: usize,
     /// What is measured.
     pub collectors: Collectors,
@@ -74,7 +78,8 @@ pub struct Collectors {
     pub pids: bool,
     /// Pressure stall information.
     pub pressure: bool,
-    /// Connections of sockets. systemd does not signal these: they are asked for over D-Bus.
+    /// Connections of sockets. systemd does not signal these: they are asked for over D-Bus, at most
+    /// every 15 s.
     pub sockets: bool,
     /// IP accounting of services, likewise.
     pub ip: bool,
@@ -192,9 +197,11 @@ mod tests {
 
     #[test]
     fn the_packaged_file_says_what_the_defaults_are() {
-        let text = include_str!("../unit-exporter.toml");
-        let packaged: Config = config::parse(Path::new("unit-exporter.toml"), text).unwrap();
-        assert_eq!(format!("{packaged:?}"), format!("{:?}", Config::default()));
+        let packaged = include_str!("../unit-exporter.toml");
+        for text in [packaged, &config::switched_on(packaged, "#")] {
+            let packaged: Config = config::parse(Path::new("unit-exporter.toml"), text).unwrap();
+            assert_eq!(format!("{packaged:?}"), format!("{:?}", Config::default()));
+        }
     }
 
     #[test]

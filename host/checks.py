@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from host import build, packages, run, soak, tree, up
+from host import build, fuzz, packages, run, soak, tree, up
 from host.errors import StepError
 from host.report import Progress
 from host.settings import REPOSITORY
@@ -50,6 +50,7 @@ def test(base: tree.Base, progress: Progress, pytest_arguments: Sequence[str]) -
         build.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"], "nextest", on_line)
     for figure in soak.figures(packages.log("nextest")):
         print(f"      {figure}", flush=True)
+    fuzz.run_all(progress)
     up.pack(progress)
     print("  machine tests on a host of their own:", flush=True)
     status = machine_tests(pytest_arguments)

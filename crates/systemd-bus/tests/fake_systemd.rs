@@ -281,8 +281,8 @@ async fn a_bus_that_stood_still_is_heard_again_as_soon_as_it_moves() {
     let listed = host.systemd.list_units().await.unwrap();
     assert_eq!(listed[0].active_state, ActiveState::Failed);
     host.fake.change(FakeUnit::running("api.service")).await;
-    let changed = |change: &UnitChange| matches!(change, UnitChange::Changed(..));
-    until(&mut changes, changed).await;
+    let is_a_change = |change: &UnitChange| matches!(change, UnitChange::Changed(..));
+    until(&mut changes, is_a_change).await;
 }
 
 #[tokio::test]
@@ -296,8 +296,8 @@ async fn systemd_is_not_denied_for_good_because_the_bus_once_gave_no_answer() {
     host.fake.silence_about_owner(false);
     until(&mut changes, |change| *change == UnitChange::Resync).await;
     host.fake.change(FakeUnit::running("api.service")).await;
-    let changed = |change: &UnitChange| matches!(change, UnitChange::Changed(..));
-    until(&mut changes, changed).await;
+    let is_a_change = |change: &UnitChange| matches!(change, UnitChange::Changed(..));
+    until(&mut changes, is_a_change).await;
 }
 
 #[tokio::test]

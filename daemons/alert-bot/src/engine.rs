@@ -86,7 +86,7 @@ pub(crate) enum Event {
     /// A target was looked at.
     Looked(Uuid, Box<Findings>),
     /// The fleet said whose turn it is.
-    TurnAnswered(Uuid, Box<Plan>, Box<Situation>, FleetView),
+    TurnAnswered(Uuid, Box<Plan>, Box<Findings>, FleetView),
     /// An action made its unit healthy; the end of the alert is still waited for.
     Proven(Uuid, AttemptId),
     /// An action was judged.
@@ -228,8 +228,8 @@ impl<L: Ledger> Engine<L> {
             Event::Repeated(alerts) => self.repeated(alerts),
             Event::WatchdogArrived => self.watchdog_arrived(),
             Event::Looked(id, findings) => self.looked(id, *findings).await,
-            Event::TurnAnswered(id, plan, situation, view) => {
-                self.turn_answered(id, *plan, *situation, view).await;
+            Event::TurnAnswered(id, plan, findings, view) => {
+                self.turn_answered(id, *plan, *findings, view).await;
             }
             Event::Proven(id, attempt) => self.proven(id, attempt),
             Event::Judged(id, attempt, verdict) => self.judged(id, attempt, verdict).await,

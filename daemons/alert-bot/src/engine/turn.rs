@@ -1,5 +1,6 @@
 //! Whose turn it is: where hosts share a table of repairs, a plan is carried out once the table
-//! says so. Asking takes a network, so it is a task, and the answer an event.
+//! says so. Asking takes a network, so it is a task, and the answer an event. Meanwhile another host
+//! may have mended what was broken here too, so the same task looks once more.
 
 use remediation::{Decision, FleetView, Outcome, Plan, Situation};
 use uuid::Uuid;
@@ -7,6 +8,7 @@ use uuid::Uuid;
 use super::{Engine, Event};
 use crate::book::Stage;
 use crate::ports::Ledger;
+use crate::situation::{self, Findings};
 
 impl<L: Ledger> Engine<L> {
     /// Asks for this host's turn where nothing but that stands against the plan; returns whether
@@ -23,22 +25,27 @@ impl<L: Ledger> Engine<L> {
         let Some(turns) = self.outside.turns.clone() else {
             return false;
         };
-        let (plan, situation) = (plan.clone(), Box::new(situation.clone()));
+        let Some(incident) = self.book.get(id) else {
+            return false;
+        };
+        let question = self.question(&incident.trigger, &incident.target);
+        let (plan, outside) = (plan.clone(), self.outside.clone());
         let (limits, events) = (self.policy.host().fleet, self.sender.clone());
         self.tasks.spawn(async move {
             let view = turns.take(&plan, limits).await;
-            let answer = Event::TurnAnswered(id, Box::new(plan), situation, view);
+            let findings = Box::new(situation::look(&outside, &question).await);
+            let answer = Event::TurnAnswered(id, Box::new(plan), findings, view);
             let _ = events.send(answer).await;
         });
         true
     }
 
-    /// Decides once more, with what the fleet said, by the history and the policy of now.
+    /// Decides once more, with what the fleet said, by the look, the history and the policy of now.
     pub(super) async fn turn_answered(
         &mut self,
         id: Uuid,
         plan: Plan,
-        mut situation: Situation,
+        findings: Findings,
         view: FleetView,
     ) {
         let was_taken = match &view {
@@ -46,18 +53,19 @@ impl<L: Ledger> Engine<L> {
             FleetView::Unreachable => false,
         };
         let waiting = self.book.get(id).and_then(|incident| match incident.stage {
-            Stage::Looking { again } => Some((again, incident.target.clone())),
+            Stage::Looking { again } => Some((again, incident)),
             _ => None,
         });
-        let Some((again, target)) = waiting else {
+        let Some((again, incident)) = waiting else {
             if was_taken {
                 self.give_turn_back(plan, None);
             }
             return;
         };
-        situation.now = self.now();
-        situation.pause = self.pause_of(&target, situation.now);
-        situation.fleet = Some(view);
+        let situation = Situation {
+            fleet: Some(view),
+            ..self.situation(incident, findings)
+        };
         let decision = remediation::decide(&self.policy, &self.history, &situation);
         if was_taken && !matches!(decision, Decision::Act(_)) {
             self.give_turn_back(plan, None);

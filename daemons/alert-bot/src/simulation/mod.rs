@@ -38,7 +38,7 @@ use crate::config::WatchdogConfig;
 use crate::engine::{Engine, Event, Outside, Parts, Settings, Wires};
 use crate::intake::{Intake, Tokens};
 use crate::metrics::Metrics;
-use crate::ports::{BusEvent, Clock};
+use crate::ports::{BusEvent, Clock, Turns};
 use crate::pressure::Cgroups;
 use crate::restarts::RunChange;
 use crate::tell::{Sender, Teller};
@@ -126,7 +126,9 @@ impl Bot {
             clock: Arc::new(world.clone()),
             cgroups: Arc::new(Cgroups::at("/nonexistent")),
             journal: None,
-            turns: None,
+            turns: world
+                .is_in_fleet()
+                .then(|| Arc::new(world.clone()) as Arc<dyn Turns>),
         };
         let sender = Sender {
             host: "here".into(),
@@ -349,10 +351,14 @@ async fn come_to_rest(world: &World, bot: Option<Bot>, alertmanager: &mut Alertm
         sleep(Duration::from_secs(10)).await;
         let unsettled = world.store().unsettled_count().unwrap();
         let in_flight = world.store().history(Timestamp::MAX).unwrap().actions.len();
-        if unsettled == 0 && in_flight == 0 {
+        if unsettled == 0 && in_flight == 0 && !world.holds_a_turn() {
             break;
         }
     }
+    assert!(
+        !world.holds_a_turn(),
+        "a turn in the fleet is never given back"
+    );
     bot.kill(world);
 }
 

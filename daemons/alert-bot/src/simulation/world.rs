@@ -9,14 +9,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{AttemptId, LedgerError, Store};
-use remediation::{AlertNow, Probe, Signal, Trigger};
+use remediation::{
+    AlertNow, FleetLimits, FleetView, Others, Outcome, Plan, Probe, Signal, Trigger,
+};
 use systemd_bus::{BusError, Verb};
 use tokio::time::{Instant, sleep};
 use units::{ActiveState, JobResult, LoadState, UnitFacts, UnitName};
 use uuid::Uuid;
 
 use super::seeded::Seeded;
-use crate::ports::{AlertSink, Clock, Ledger, Prober, TellError, UnitControl};
+use crate::ports::{AlertSink, Clock, Ledger, Prober, TellError, Turns, UnitControl};
 use crate::tell::OwnAlert;
 
 /// Begins well after the epoch, so that a clock that is stepped back stays after it.
@@ -56,6 +58,10 @@ pub(super) struct State {
     /// Attempts whose action has begun.
     begun: BTreeSet<AttemptId>,
     running: BTreeSet<UnitName>,
+    /// Whether the host shares a table of repairs with others: in every other story.
+    in_fleet: bool,
+    /// Incidents whose turn in the fleet has come and not been given back.
+    turns: BTreeSet<Uuid>,
     born: Instant,
 }
 
@@ -87,6 +93,8 @@ impl World {
                 executed: Vec::new(),
                 begun: BTreeSet::new(),
                 running: BTreeSet::new(),
+                in_fleet: seed.is_multiple_of(2),
+                turns: BTreeSet::new(),
                 born: Instant::now(),
             })),
             store: Arc::new(Mutex::new(Store::in_memory().unwrap())),
@@ -150,9 +158,20 @@ impl World {
         self.state().running.remove(unit);
     }
 
-    /// The bot was killed: the jobs that it followed go on without it.
+    /// The bot was killed: the jobs that it followed go on without it, and its turns run out.
     pub(super) fn forget_running(&self) {
-        self.state().running.clear();
+        let mut state = self.state();
+        state.running.clear();
+        state.turns.clear();
+    }
+
+    pub(super) fn is_in_fleet(&self) -> bool {
+        self.state().in_fleet
+    }
+
+    /// Says whether the fleet still waits for this host.
+    pub(super) fn holds_a_turn(&self) -> bool {
+        !self.state().turns.is_empty()
     }
 
     fn effect(&self, unit: &UnitName, verb: Verb) -> JobResult {
@@ -299,6 +318,37 @@ impl AlertSink for World {
                 sleep(Duration::from_secs(5)).await;
             }
             AlertNow::Unknown
+        }
+        .boxed()
+    }
+}
+
+impl Turns for World {
+    fn take<'a>(&'a self, plan: &'a Plan, limits: FleetLimits) -> BoxFuture<'a, FleetView> {
+        async move {
+            self.moment().await;
+            if self.fault(6) {
+                sleep(Duration::from_secs(2)).await;
+                return FleetView::Unreachable;
+            }
+            let mut others = Others::default();
+            if self.fault(3) {
+                others.under_repair.insert("there".into());
+            }
+            if limits.objection(&others).is_none() {
+                self.state().turns.insert(plan.incident);
+            }
+            // Killed here: taken, and nobody was told.
+            self.moment().await;
+            FleetView::Reached(others)
+        }
+        .boxed()
+    }
+
+    fn give_back<'a>(&'a self, plan: &'a Plan, _: Option<Outcome>) -> BoxFuture<'a, ()> {
+        async move {
+            self.moment().await;
+            self.state().turns.remove(&plan.incident);
         }
         .boxed()
     }

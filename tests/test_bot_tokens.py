@@ -68,7 +68,9 @@ def rotate(stack: Stack, old: str) -> str:
     new = secrets.token_urlsafe(32)
     stack.run(
         f"umask 077; printf %s {old} > {PREVIOUS}; printf %s {new} > {CURRENT};"
-        " systemctl daemon-reload; systemctl restart alert-bot.service"
+        # Rotations on the heels of each other are not the crash loop that the limit is about.
+        " systemctl daemon-reload; systemctl reset-failed alert-bot.service;"
+        " systemctl restart alert-bot.service"
     )
     return new
 

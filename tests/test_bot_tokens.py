@@ -60,7 +60,10 @@ def tokens_put_back(stack: Stack) -> Iterator[str]:
         yield token
     finally:
         stack.run(f"printf %s {token} > {CURRENT}; rm -f {PREVIOUS} {DROP_IN}")
-        stack.run("systemctl daemon-reload; systemctl restart alert-bot.service")
+        stack.run(
+            "systemctl daemon-reload; systemctl reset-failed alert-bot.service;"
+            " systemctl restart alert-bot.service"
+        )
 
 
 def rotate(stack: Stack, old: str) -> str:

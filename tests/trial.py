@@ -40,7 +40,8 @@ WIDE_HOST: Mapping[str, str] = {
 _WIDE_RULE: Mapping[str, str] = {
     "mode": '"auto"',
     "cooldown": '"0s"',
-    "proof": '{ healthy_for = "100ms", deadline = "2s" }',
+    # What a trial sends to Alertmanager goes on firing.
+    "proof": '{ healthy_for = "100ms", deadline = "2s", alert_deadline = "0s" }',
     "budget": '{ max_actions = 10000, window = "1h" }',
     "backoff": '{ initial = "1ms", jitter = "0%" }',
     "breaker": "{ failures = 10000 }",

@@ -42,6 +42,8 @@ pub(crate) struct Verdict {
     /// Why it did not help, where there is a word for it.
     pub(crate) reason: Option<Reason>,
     pub(crate) detail: String,
+    /// The action helped, but the unit is no longer as it left it.
+    pub(crate) has_changed_since: bool,
 }
 
 /// Judges an action that has just been carried out.
@@ -117,7 +119,10 @@ pub(crate) async fn outlast(
             look(&*outside.units, &*outside.prober, plan).await,
             Seen::Healthy(_)
         ) {
-            return proof.with("; it has changed since");
+            return Verdict {
+                has_changed_since: true,
+                ..proof.with("; it has changed since")
+            };
         }
         let now = Instant::now();
         if now >= deadline {
@@ -126,6 +131,7 @@ pub(crate) async fn outlast(
                     outcome: Outcome::Ineffective,
                     reason: Some(Reason::AlertLasts),
                     detail: format!("{}, but the alert goes on after {patience:?}", proof.detail),
+                    has_changed_since: false,
                 },
                 _ => proof.with("; whether the alert has ended cannot be asked"),
             };
@@ -150,6 +156,7 @@ fn verdict(outcome: Outcome, detail: String) -> Verdict {
         outcome,
         reason: None,
         detail,
+        has_changed_since: false,
     }
 }
 

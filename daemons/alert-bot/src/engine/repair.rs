@@ -124,8 +124,8 @@ impl<L: Ledger> Engine<L> {
     }
 
     /// An incident has ended. What came up while the end of its alert was waited for is another.
-    fn look_after(&mut self, unit: &UnitName, trigger: Trigger) {
-        if let Trigger::Alert(alert) = trigger {
+    fn look_after(&mut self, unit: &UnitName, trigger: Trigger, has_changed_since: bool) {
+        if let (Trigger::Alert(alert), true) = (trigger, has_changed_since) {
             self.repeated(vec![alert]);
         }
         if self.loaded.get(unit) == Some(&ActiveState::Failed) {
@@ -191,7 +191,7 @@ impl<L: Ledger> Engine<L> {
             record::closed(&subject, "effective");
             self.drop_incident(id);
             self.metrics.incidents_open.set(as_gauge(self.book.len()));
-            self.look_after(&unit, trigger);
+            self.look_after(&unit, trigger, verdict.has_changed_since);
         } else {
             self.start_look(id);
         }

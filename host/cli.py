@@ -21,7 +21,6 @@ from host.settings import (
     CACHE_DIRECTORY,
     DEFAULT_HOST,
     DEFAULT_SUITE,
-    REPOSITORY,
     SERVICES,
     STATE_DIRECTORY,
     SUITES,
@@ -82,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = add("bench", _bench, "measure beside peers")
     bench.add_argument("names", nargs="*", help="which benches (default: all)")
     soak = add("soak", _soak, "run the tests' campaigns at full size")
-    soak.add_argument("--transcript", type=Path, default=REPOSITORY / "docs" / "soak.md")
+    soak.add_argument("--transcript", type=Path, help="where to write it (default: docs/soak.md)")
     soak.add_argument("names", nargs="*", help="packages, or machine (default: all)")
     add("tools", _tools, "print the folder that holds promtool and amtool")
     add("clean", _clean, "end every host and remove its files")

@@ -70,11 +70,11 @@ CAMPAIGNS = (
 ON_A_HOST = {"ALERT_BOT_KILLS": "200"}
 
 
-def soak(document: Path, names: list[str]) -> None:
-    """Runs the campaigns and writes the transcript of a whole run.
+def soak(document: Path | None, names: list[str]) -> None:
+    """Runs the campaigns and writes their transcript.
 
-    `names` are packages to stay with, and `machine`; none means all, and only then is there a
-    transcript.
+    `names` are packages to stay with, and `machine`; none means all. Only a whole run has a
+    document of its own, docs/soak.md.
 
     # Errors
     `StepError` of the first campaign that fails or does not say what it did.
@@ -89,8 +89,13 @@ def soak(document: Path, names: list[str]) -> None:
     if not names or "machine" in names:
         transcript.step("on a real systemd", _machine)
     transcript.finish()
-    if not names:
-        transcript.write(document, INTRODUCTION, [["cargo", "--version"]])
+    introduction = INTRODUCTION
+    if names:
+        introduction += f"\nThis was a part of it: {', '.join(names)}.\n"
+    else:
+        document = document or REPOSITORY / "docs" / "soak.md"
+    if document is not None:
+        transcript.write(document, introduction, [["cargo", "--version"]])
 
 
 def figures(log: Path) -> list[str]:
@@ -100,7 +105,7 @@ def figures(log: Path) -> list[str]:
 
 
 def _nextest(campaign: Campaign, on_line: OnLine) -> list[str]:
-    command = ["nextest", "run", "--release", "--locked", "--profile=soak"]
+    command = ["nextest", "run", "--cargo-profile=soak", "--locked", "--profile=soak"]
     command += [f"--package={campaign.package}", f"--filterset={campaign.only}"]
     step = f"soak-{campaign.package}"
     build.cargo(command, step, on_line, campaign.variables)

@@ -23,6 +23,8 @@ from host.processes import wait_until
 from host.report import Progress
 from host.settings import DEFAULT_SUITE, REPOSITORY, Host
 
+pytestmark = pytest.mark.soak
+
 EXAMPLE = REPOSITORY / "ansible/examples/own-services"
 # Their Prometheus looks each second, so the rules need not wait longer either.
 QUICK = {"stack_profile": "demo", "own_services_down_for": "1s"}

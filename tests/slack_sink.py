@@ -57,7 +57,8 @@ class SlackSink:
     def pages(self) -> list[dict[str, Any]]:
         """Returns the calls for help about the workload that have arrived, oldest first.
 
-        Left out are good news and what Alertmanager says of a busy machine.
+        Left out are good news, what Alertmanager says of a busy machine, and late words about
+        the units of an earlier trial.
         """
         messages = map(json.loads, self._stack.run(f"cat {_FILE}").splitlines())
         return [message for message in messages if _calls_for_help(message)]
@@ -65,4 +66,5 @@ class SlackSink:
 
 def _calls_for_help(message: dict[str, Any]) -> bool:
     title = message["attachments"][0]["title"]
-    return title.startswith("FIRING") and ("ransactions" in title or "Remediation" in title)
+    is_ours = "ransactions" in title or "Remediation" in title
+    return title.startswith("FIRING") and is_ours and " trial" not in title

@@ -5,10 +5,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -216,8 +216,8 @@ async fn serve_connection<S, H, F>(
 /// the client breaks off.
 pub async fn read_body(request: Request<Incoming>, limits: Limits) -> Result<Bytes, Reply> {
     let body = Limited::new(request.into_body(), limits.max_body_bytes as usize);
-    match tokio::time::timeout(limits.read_timeout(), body.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    match tokio::time::timeout(limits.read_timeout(), gathered(body)).await {
+        Ok(Ok(whole)) => Ok(whole),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(reply::problem(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the body has more than {} bytes", limits.max_body_bytes),
@@ -234,6 +234,21 @@ pub async fn read_body(request: Request<Incoming>, limits: Limits) -> Result<Byt
             ),
         )),
     }
+}
+
+/// Copies each piece out of hyper's read buffer. Kept as they come, pieces of one byte would keep
+/// a buffer of several kilobytes each alive: thousands of times the largest body.
+async fn gathered<B>(mut body: B) -> Result<Bytes, B::Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame?.into_data() {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    Ok(whole.freeze())
 }
 
 #[cfg(test)]
@@ -357,5 +372,14 @@ mod tests {
         let mut rest = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(5), slow.read_to_end(&mut rest)).await;
         assert!(read.is_ok(), "the connection stayed open");
+    }
+
+    #[tokio::test]
+    async fn a_body_keeps_no_read_buffer_alive() {
+        let read_buffer = Bytes::from(vec![b'x'; 8192]);
+        let body = http_body_util::Full::new(read_buffer.slice(..1));
+        let whole = gathered(body).await.unwrap();
+        assert_eq!(whole, "x");
+        assert!(read_buffer.is_unique(), "one byte holds all of it");
     }
 }

@@ -45,7 +45,8 @@ def stop(host: Host, *, gracefully: bool) -> None:
 def destroy(host: Host) -> None:
     """Stops the host at once and removes its tree and logs."""
     stop(host, gracefully=False)
-    shutil.rmtree(host.directory, ignore_errors=True)
+    if host.directory.is_dir():
+        shutil.rmtree(host.directory)
 
 
 def _kill_marked(host: Host) -> None:

@@ -116,11 +116,11 @@ def copy_tree(base: Base, host: Host) -> None:
         return
     host.directory.mkdir(parents=True, exist_ok=True)
     partial = host.tree.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    command = ["cp", "--archive", "--reflink=auto", str(base.tree), str(partial)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise StepError(f"copying {base.tree} failed: {result.stderr.strip()}")
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    copy = ["cp", "--archive", "--reflink=auto", "--no-target-directory"]
+    what = f"copying {base.tree}"
+    run.logged([*copy, str(base.tree), str(partial)], host.log("copy"), what=what, host=host)
     (partial / "etc/hostname").write_text(f"{host.name}\n")
     (partial / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n")
     partial.rename(host.tree)

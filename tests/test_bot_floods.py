@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import threading
 
-import pytest
 from stack import BOT, Stack
 from trial import SLEEPER, WIDE_HOST, Rule, Trial, in_force, rows
 from webhooks import alert, webhook
-
-pytestmark = pytest.mark.soak
 
 START, RESET = 'action = "start"', 'action = "reset-failed-start"'
 # In the unit of /proc.

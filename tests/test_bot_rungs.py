@@ -96,7 +96,7 @@ CASES = [
 ]
 RULES = [
     *(case.rule() for case in CASES),
-    Rule("grow", ["pool@*.service"], ['action = "scale-up", max = 2']),
+    Rule("grow", ["pool@*.service"], ['action = "scale-up", max = 2'], {"patience": '"1s"'}),
     Rule("shrink", ["pool@*.service"], ['action = "scale-down", min = 1']),
     Rule(
         "broken",

@@ -17,6 +17,7 @@ const BEFORE_PLANNING: &[Guard] = &[
     // Is somebody at work on it already: the bot, systemd itself, or people?
     guards::IN_FLIGHT,
     guards::UNIT_BUSY,
+    guards::SETTLING,
     guards::ALREADY_HEALTHY,
     guards::ESCALATED,
     // Did a person ask for quiet?

@@ -107,7 +107,8 @@ fn nothing_fits(case: &Case<'_>, why_not: Option<Reason>) -> Decision {
     let doubted = case.situation.probe_healthy == Some(false);
     let untried = case.situation.incident.attempts.is_empty();
     match why_not {
-        Some(Reason::Saturated) => case.hold_shortly(Reason::Saturated),
+        // The backlog may well be on its way down by now.
+        Some(reason @ (Reason::Saturated | Reason::AtMaxInstances)) => case.hold_shortly(reason),
         Some(Reason::AtMinInstances) => Decision::Ignore(Reason::AtMinInstances),
         Some(reason) => case.escalate(reason),
         // It runs, nothing speaks against that, and the rule has no rung for units that run.
@@ -342,8 +343,8 @@ mod tests {
             ),
             // One that failed is a repair for another rule.
             (&[Active, Failed], "act (scale-up worker@3.service)"),
-            (&[Active, Active, Active], "escalate"),
-            (&[Active, Failed, Active], "escalate"),
+            (&[Active, Active, Active], "hold until 2026-11-22T12:00:01Z"),
+            (&[Active, Failed, Active], "hold until 2026-11-22T12:00:01Z"),
         ] {
             assert_eq!(
                 template(rung, states).decide().to_string(),

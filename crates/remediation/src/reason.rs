@@ -50,6 +50,7 @@ reasons! {
     HostInFlight = "host-in-flight", "As many repairs as this host may have at once are under way.";
     UnitBusy = "unit-busy", "systemd itself is starting, stopping or restarting the unit.";
     AlertLasts = "alert-lasts", "The unit is healthy again, but the alert goes on.";
+    Settling = "settling", "The unit that failed runs again, but not yet for as long as its proof asks.";
     AlreadyHealthy = "already-healthy", "The unit is healthy; there is nothing to repair.";
     RequirementFailed = "requirement-failed", "A unit that this one requires has failed and comes first.";
     Storm = "storm", "Too large a share of the watched units is unhealthy at once.";

@@ -1,8 +1,28 @@
 //! Is there anything to repair?
 
+use jiff::Timestamp;
+
 use super::Guard;
 use crate::case::Case;
-use crate::{AlertNow, Decision, Reason, Trigger};
+use crate::{AlertNow, Decision, Reason, Trigger, time};
+
+/// Asked before [`ALREADY_HEALTHY`]: a unit that crashes and is started again and again is active
+/// for a moment each time, and each such moment would look like the end of its trouble.
+pub(crate) const SETTLING: Guard = Guard {
+    claim: "the unit that failed has not just come back",
+    objection: |case| {
+        let facts = case.situation.unit.as_ref()?;
+        let failed = matches!(case.situation.trigger, Trigger::UnitFailed(_));
+        let active_since = facts
+            .active_enter_usec
+            .filter(|_| failed && facts.is_settled_active())
+            .and_then(|usec| Timestamp::from_microsecond(usec.try_into().ok()?).ok())
+            // What lies ahead was dated by a clock that has been set back since (see `cooldown`).
+            .filter(|at| *at <= case.now())?;
+        let steady_at = time::after(active_since, case.rule.proof.healthy_for);
+        (case.now() < steady_at).then(|| case.hold_until(Reason::Settling, steady_at))
+    },
+};
 
 pub(crate) const ALREADY_HEALTHY: Guard = Guard {
     claim: "the unit is not healthy already",
@@ -29,9 +49,10 @@ fn is_contradicted(case: &Case<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use units::ActiveState::{self, *};
 
-    use crate::testing::{Scene, ago, unit};
+    use crate::testing::{Scene, ago, ahead, unit, usec};
     use crate::{AlertNow, Attempt, Decision, Outcome, Reason, Trigger};
 
     #[test]
@@ -97,13 +118,31 @@ mod tests {
         assert_eq!(scene.decide(), Decision::Escalate(Reason::AlertLasts));
     }
 
+    fn after_a_failure(state: ActiveState, active_since: Option<Timestamp>) -> Scene {
+        Scene::new(state)
+            .rule("on_unit_failed = true\nproof = { healthy_for = \"10s\" }")
+            .with(|s| s.trigger = Trigger::UnitFailed(unit("api.service")))
+            .facts(|facts| facts.active_enter_usec = active_since.map(usec))
+    }
+
     #[test]
     fn a_failure_that_systemd_has_mended_needs_no_other_repair() {
         for (state, reason) in [(Active, Reason::AlreadyHealthy), (Failed, Reason::Due)] {
-            let scene = Scene::new(state)
-                .rule("on_unit_failed = true")
-                .with(|s| s.trigger = Trigger::UnitFailed(unit("api.service")));
+            let scene = after_a_failure(state, Some(ago(10)));
             assert_eq!(scene.reason(), reason, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_mended_once_the_unit_has_run_for_a_while() {
+        let held = Decision::Hold {
+            reason: Reason::Settling,
+            retry_at: ahead(1),
+        };
+        assert_eq!(after_a_failure(Active, Some(ago(9))).decide(), held);
+        for unknown in [None, Some(ahead(3600))] {
+            let scene = after_a_failure(Active, unknown);
+            assert_eq!(scene.reason(), Reason::AlreadyHealthy, "{unknown:?}");
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use cooldown::COOLDOWN;
 pub(crate) use existence::{PROTECTED_UNIT, UNIT_EXISTS};
 pub(crate) use flapping::FLAPPING;
 pub(crate) use fleet::{FLEET_REACHABLE, FLEET_TURN};
-pub(crate) use health::ALREADY_HEALTHY;
+pub(crate) use health::{ALREADY_HEALTHY, SETTLING};
 pub(crate) use incident::{ALERT_RESOLVED, ESCALATED, TRUNCATED};
 pub(crate) use quiet::{PAUSED, SILENCED};
 pub(crate) use requirement::REQUIREMENT_FAILED;

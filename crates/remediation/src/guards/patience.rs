@@ -31,6 +31,10 @@ fn endless() -> Vec<(Reason, Scene)> {
         ),
         (Reason::TemplateDown, worker(Active, Failed)),
         (
+            Reason::AtMaxInstances,
+            worker(Active, Active).rule("ladder = [{ action = \"scale-up\", max = 2 }]"),
+        ),
+        (
             Reason::HealthyMin,
             worker(Active, Inactive).rule("healthy_min = 1"),
         ),

@@ -14,6 +14,13 @@ const GOOD: &str = r#"{"amount":"12.34","currency":"EUR"}"#;
 /// otherwise.
 const IO_FAULTS: usize = 12;
 
+/// What fails, and how. A disk that is full shows when pages are written, a broken one at any time.
+const FAILURES: [(&str, &str); 3] = [
+    ("fdatasync,fsync", "EIO"),
+    ("pwrite64", "EIO"),
+    ("pwrite64", "ENOSPC"),
+];
+
 /// Requests in each run beyond the number of the failing call: each request writes and syncs at
 /// least once, so the call is among theirs.
 const REQUESTS_MORE: usize = 5;
@@ -75,21 +82,22 @@ fn fill(filler: &Path) {
 fn a_failing_disk_is_never_acknowledged() {
     let faults = std::env::var("TRANSACTIONS_IO_FAULTS").map_or(IO_FAULTS, |n| n.parse().unwrap());
     let mut refused = 0;
-    for call in ["fdatasync,fsync", "pwrite64"] {
+    for (call, error) in FAILURES {
         for nth in 1..=faults {
-            refused += run_with_failing_call(call, nth);
+            refused += run_with_failing_call(call, error, nth);
         }
     }
-    eprintln!("campaign: 2 × {faults} calls failed, {refused} requests refused, none lost");
+    let kinds = FAILURES.len();
+    eprintln!("campaign: {kinds} × {faults} calls failed, {refused} requests refused, none lost");
     assert!(refused > 0, "some failure struck a request");
 }
 
-/// Posts while the `nth` such call of the writer fails; returns how many requests were refused.
-fn run_with_failing_call(call: &str, nth: usize) -> usize {
+/// Posts while the `nth` such call of the writer fails with `error`; returns how many requests were refused.
+fn run_with_failing_call(call: &str, error: &str, nth: usize) -> usize {
     let place = Place::new();
     // A store that is there already: its creation is not what is tested.
     assert_eq!(place.start().post(GOOD).status, 201);
-    let inject = format!("inject={call}:error=EIO:when={nth}");
+    let inject = format!("inject={call}:error={error}:when={nth}");
     let mut strace = command("strace");
     strace.args([
         "--seccomp-bpf",
@@ -114,7 +122,7 @@ fn run_with_failing_call(call: &str, nth: usize) -> usize {
         match answer.status {
             201 => acknowledged.push(answer.json()["id"].as_str().unwrap().replace('-', "")),
             503 => refused += 1,
-            _ => panic!("{call} {nth}: {answer:?}"),
+            _ => panic!("{call} {error} {nth}: {answer:?}"),
         }
     }
     wait_for("the store to recover", || {
@@ -125,7 +133,7 @@ fn run_with_failing_call(call: &str, nth: usize) -> usize {
     }
     assert!(
         refused <= 2,
-        "{call} {nth}: one failure refuses one group, {refused} were refused"
+        "{call} {error} {nth}: one failure refuses one group, {refused} were refused"
     );
     api.murder_tracee();
 
@@ -133,11 +141,11 @@ fn run_with_failing_call(call: &str, nth: usize) -> usize {
     for id in &acknowledged {
         let sql = "SELECT count(*) FROM transactions WHERE lower(hex(id)) = ?1";
         let found: i64 = database.query_row(sql, [id], |row| row.get(0)).unwrap();
-        assert_eq!(found, 1, "{call} {nth}: {id}");
+        assert_eq!(found, 1, "{call} {error} {nth}: {id}");
     }
     let check: String = database
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(check, "ok", "{call} {nth}");
+    assert_eq!(check, "ok", "{call} {error} {nth}");
     refused
 }

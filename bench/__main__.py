@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHES = ("healing", "webhooks", "exporter")
+BENCHES = ("healing", "webhooks", "exporter", "transactions")
 
 
 def main(names: list[str]) -> int:

@@ -10,7 +10,7 @@ NAME ?= demo
 HOSTS ?= 1
 host := host/run.sh --name $(NAME)
 
-.PHONY: help up down status shell logs deb test lint bench soak vagrant-test clean distclean
+.PHONY: help up down status shell logs deb test test-long lint bench soak vagrant-test clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,13 +38,16 @@ deb: ## Build the .deb packages into target/debian
 test: ## Check everything, up to breaking a real host and watching it heal
 	@$(host) test
 
+test-long: ## Check what takes longer: every way to deploy, each document's exercises, a fleet
+	@$(host) machine-test -- -m long
+
 vagrant-test: ## Run the Vagrantfile for real, under software emulation (an hour)
 	@tests/vagrant/run.sh --transcript docs/vagrant-test.md
 
 lint: ## Check formatting, lints, rules, playbook and unit files
 	@$(host) lint
 
-bench: ## Measure healing, intake and scrapes beside peers, on hosts of their own
+bench: ## Measure healing, intake, scrapes and the API beside peers, in one run
 	@$(host) bench
 
 soak: ## Run the campaigns of the tests at full size (hours); writes docs/soak.md

@@ -66,7 +66,7 @@ CAMPAIGNS = (
     ),
 )
 
-# Of the machine tests, those marked `campaign` or `soak`, with these sizes.
+# Of the machine tests, those marked `campaign`, with these sizes.
 ON_A_HOST = {"ALERT_BOT_KILLS": "200"}
 
 
@@ -115,7 +115,7 @@ def _nextest(campaign: Campaign, on_line: OnLine) -> list[str]:
 def _machine(on_line: OnLine) -> list[str]:
     build.compile_daemons(on_line)
     build.pack_daemons(on_line)
-    command = [str(packages.VENV / "bin/python"), "-m", "pytest", "tests", "-m", "campaign or soak"]
+    command = [str(packages.VENV / "bin/python"), "-m", "pytest", "tests", "-m", "campaign"]
     run.logged(
         command,
         packages.log("soak-machine"),

@@ -83,7 +83,7 @@ def fired(stack: Stack, alert: str, since: float) -> bool:
     return any(it.state == "firing" for it in stack.alert_history(alert, since))
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_1_stop_it(quiet: Stack) -> None:
     stop, incidents, journal = exercise("1. Stop it")
     started = time.time()
@@ -93,7 +93,7 @@ def test_learn_1_stop_it(quiet: Stack) -> None:
     assert type_in(quiet, journal)[1].count("Subject: ") == 5
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_2_freeze_it(quiet: Stack) -> None:
     freeze, is_active = exercise("2. Freeze it")
     started = time.time()
@@ -102,7 +102,7 @@ def test_learn_2_freeze_it(quiet: Stack) -> None:
     assert closed_action(quiet, started) == ("TransactionsApiDown", "restart")
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_3_kill_it_once(quiet: Stack) -> None:
     kill, restarts, counted = exercise("3. Kill it, once")
     before = int(type_in(quiet, restarts)[1].partition("=")[2])
@@ -114,7 +114,7 @@ def test_learn_3_kill_it_once(quiet: Stack) -> None:
     assert [it for it in quiet.incidents(started) if it["attempts"] > 0] == []
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_4_kill_it_until_systemd_gives_up(quiet: Stack) -> None:
     (kill,) = exercise("4. Kill it until systemd gives up")
     started = time.time()
@@ -122,7 +122,7 @@ def test_learn_4_kill_it_until_systemd_gives_up(quiet: Stack) -> None:
     assert closed_action(quiet, started) == ("UnitFailed", "reset-failed-start")
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_5_put_it_under_load(quiet: Stack) -> None:
     load, journal = exercise("5. Put it under load")
     started = time.time()
@@ -133,7 +133,7 @@ def test_learn_5_put_it_under_load(quiet: Stack) -> None:
     assert quiet.run(f"journalctl --output=json ALERTNAME={alert} REASON=no-rule") != ""
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_6_make_it_slow(quiet: Stack) -> None:
     slow, load = exercise("6. Make it slow")
     started = time.time()
@@ -143,7 +143,7 @@ def test_learn_6_make_it_slow(quiet: Stack) -> None:
     assert [it for it in quiet.incidents(started) if it["attempts"] > 0] == []
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_7_take_the_bot_away(quiet: Stack) -> None:
     stop_bot, stop_api, start_bot = exercise("7. Take the bot away")
     started = time.time()
@@ -157,7 +157,7 @@ def test_learn_7_take_the_bot_away(quiet: Stack) -> None:
     assert wait_until(quiet.api_is_healthy, SEEN_SECONDS)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_8_hold_it_back(quiet: Stack) -> None:
     pause, stop, status = exercise("8. Hold it back")
     started = time.time()
@@ -170,7 +170,7 @@ def test_learn_8_hold_it_back(quiet: Stack) -> None:
     assert time.time() - started >= 115.0, "the pause was not kept"
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_9_make_a_mistake(quiet: Stack) -> None:
     write, reload, validate, remove, reload_again = exercise("9. Make a mistake")
     type_in(quiet, write)
@@ -184,7 +184,7 @@ def test_learn_9_make_a_mistake(quiet: Stack) -> None:
     assert type_in(quiet, reload_again)[0] == 0
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_learn_10_ask_what_would_happen(quiet: Stack) -> None:
     (explain,) = exercise("10. Ask what would happen")
     assert type_in(quiet, explain)[0] == 0

@@ -18,7 +18,7 @@ from host.processes import wait_until
 from host.report import Progress, failure
 from host.settings import DEFAULT_SUITE, Host
 
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.long
 
 SIZE = 3
 HEALED_SECONDS = 90.0

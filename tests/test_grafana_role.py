@@ -97,21 +97,21 @@ def answer(stack: Stack, password: str) -> Any:
     return json.loads(said)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_auto_without_a_route_goes_on_and_says_so(stack: Stack) -> None:
     result = run_role(stack, NO_ROUTE).succeeded()
     assert "Grafana is left out, since http://127.0.0.1:9 has no package" in result.said
     assert_no_trace(stack)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_auto_with_a_broken_mirror_leaves_apt_working(stack: Stack) -> None:
     result = run_role(stack, {"grafana_apt_uri": stub_grafana.BROKEN_MIRROR}).succeeded()
     assert "Grafana is left out" in result.said
     assert_no_trace(stack)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_required_without_a_route_fails_and_says_what_to_set(stack: Stack) -> None:
     result = run_role(stack, {**NO_ROUTE, "grafana_install": "required"})
     assert result.status != 0
@@ -120,7 +120,7 @@ def test_required_without_a_route_fails_and_says_what_to_set(stack: Stack) -> No
     assert_no_trace(stack)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_never_leaves_it_out_though_there_is_a_way(stack: Stack) -> None:
     run_role(stack, {**MIRROR, "grafana_install": "never"}).succeeded()
     assert_no_trace(stack)

@@ -96,7 +96,7 @@ def make_former(package: Path, folder: Path) -> None:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(suite, marks=[] if suite == DEFAULT_SUITE else [pytest.mark.soak])
+        pytest.param(suite, marks=[] if suite == DEFAULT_SUITE else [pytest.mark.long])
         for suite in SUITES
     ],
 )

@@ -20,7 +20,7 @@ from host.report import Progress
 from host.settings import DAEMONS, DEFAULT_SUITE, SUITES, Host
 
 # Each run of the playbook takes a good part of a minute, and there are many.
-pytestmark = pytest.mark.soak
+pytestmark = pytest.mark.long
 
 PREVIOUS_VERSION = "0.0.9-1"
 KNOCKING_SECONDS = 10.0

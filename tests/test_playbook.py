@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,9 +155,10 @@ def previous_packages(folder: Path) -> Path:
         unpacked = folder / daemon
         subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(unpacked)], check=True)
         control = unpacked / "DEBIAN/control"
-        lines = control.read_text().splitlines()
-        older = [f"Version: {PREVIOUS_VERSION}" if it.startswith("Version:") else it for it in lines]
-        control.write_text("\n".join(older) + "\n")
+        text = control.read_text()
+        (version,) = re.findall(r"^Version: (.*)-\d+$", text, re.MULTILINE)
+        # Also where one of them depends on another.
+        control.write_text(text.replace(version, PREVIOUS_VERSION.partition("-")[0]))
         target = folder / f"{daemon}_{PREVIOUS_VERSION}_all.deb"
         command = ["dpkg-deb", "--root-owner-group", "--build", str(unpacked), str(target)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

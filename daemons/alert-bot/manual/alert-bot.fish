@@ -46,6 +46,7 @@ complete -c alert-bot -n "__fish_alert_bot_using_subcommand serve" -s h -l help 
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand validate" -l config -d 'The configuration file' -r -F
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand validate" -l polkit-rules -d 'The deployed polkit rule, compared with the one that the policy needs where it is there' -r -F
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand validate" -s h -l help -d 'Print help'
+complete -c alert-bot -n "__fish_alert_bot_using_subcommand polkit-rules" -s o -l output -d 'Write the rule into this file, whole or not at all, instead of printing it' -r -F
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand polkit-rules" -l config -d 'The configuration file' -r -F
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand polkit-rules" -s h -l help -d 'Print help'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand simulate" -l since -d 'The decisions of this time, from the ledger' -r

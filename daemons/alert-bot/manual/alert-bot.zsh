@@ -45,6 +45,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (polkit-rules)
 _arguments "${_arguments_options[@]}" : \
+'-o+[Write the rule into this file, whole or not at all, instead of printing it]:FILE:_files' \
+'--output=[Write the rule into this file, whole or not at all, instead of printing it]:FILE:_files' \
 '--config=[The configuration file]:CONFIG:_files' \
 '-h[Print help]' \
 '--help[Print help]' \

@@ -29,7 +29,7 @@ enum Command {
     /// Check configuration and policy; exit 64 where they cannot be used.
     Validate(policy::Validate),
     /// Print the polkit rule that grants what the policy needs, and nothing else.
-    PolkitRules(ConfigFile),
+    PolkitRules(policy::PolkitRules),
     /// Make past decisions again under the policy in the files, and show what would differ.
     Simulate(policy::Simulate),
     /// Run unit tests of the policy.
@@ -68,7 +68,7 @@ impl Cli {
         match self.command {
             Command::Serve(file) => crate::serve::serve(&file.config),
             Command::Validate(question) => question.run(),
-            Command::PolkitRules(file) => policy::print_polkit_rules(&file),
+            Command::PolkitRules(question) => question.run(),
             Command::Simulate(question) => question.run(),
             Command::Test(question) => question.run(),
             Command::Incidents(question) => question.run(),

@@ -197,6 +197,23 @@ fn people_can_pause_and_reload_and_a_bad_policy_changes_nothing() {
 }
 
 #[test]
+fn a_bad_policy_takes_no_polkit_rule_away() {
+    let bot = Bot::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("50-alert-bot.rules");
+    let write = ["polkit-rules", "-o", file.to_str().unwrap()];
+    assert!(bot.run(&write).0);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(written, bot.run(&["polkit-rules"]).1);
+
+    bot.write_policy("[[rule]]\nnam = \"x\"\n");
+    let (ok, said) = bot.run(&write);
+    assert!(!ok && said.contains("policy.toml:2"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+}
+
+#[test]
 fn a_bad_configuration_is_64_before_any_port_opens() {
     for (key, line, value, wanted) in [
         ("colour", 0, "colour = 1", "colour"),

@@ -1,7 +1,10 @@
 //! Questions about the policy in the files, before it is in force.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -20,6 +23,16 @@ pub(crate) struct Validate {
     /// The deployed polkit rule, compared with the one that the policy needs where it is there.
     #[arg(long, default_value = "/etc/polkit-1/rules.d/50-alert-bot.rules")]
     polkit_rules: PathBuf,
+}
+
+/// `alert-bot polkit-rules`
+#[derive(Debug, Args)]
+pub(crate) struct PolkitRules {
+    /// Write the rule into this file, whole or not at all, instead of printing it.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 /// `alert-bot test`
@@ -60,7 +73,7 @@ impl Validate {
             let path = self.polkit_rules.display();
             print(&format!(
                 "warning: {path}: is not what the policy needs; write it anew with: \
-                 alert-bot polkit-rules > {path}\n"
+                 alert-bot polkit-rules --output {path}\n"
             ))?;
         }
         let (file, rules) = (self.file.config.display(), policy.rules().len());
@@ -115,9 +128,28 @@ impl Test {
     }
 }
 
-pub(crate) fn print_polkit_rules(file: &ConfigFile) -> anyhow::Result<()> {
-    let policy = Config::load(&file.config)?.load_policy()?;
-    print(&remediation::polkit_rules(&policy))
+impl PolkitRules {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let policy = Config::load(&self.file.config)?.load_policy()?;
+        let rules = remediation::polkit_rules(&policy);
+        match &self.output {
+            Some(path) => replace(path, &rules)
+                .with_context(|| format!("{} is left as it was", path.display())),
+            None => print(&rules),
+        }
+    }
+}
+
+/// Puts a new file in the place of an old one, whole or not at all. polkitd, which may read it at
+/// any moment and not as root, looks at nothing whose name does not end in `.rules`.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let mut file = File::create(&unfinished)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)
 }
 
 impl Simulate {

@@ -86,8 +86,19 @@ impl Server {
 
     /// SIGKILL to the server and each of its processes, as a power cut would end them.
     pub fn murder(&mut self) {
+        let own = self.process.id();
+        // Frozen first: a server that sees one of its processes die starts others in its place.
+        kill(Pid::from_raw(own.try_into().unwrap()), Signal::SIGSTOP).unwrap();
+        wait_until(|| state(own) == Some('T'));
+        let others = children(own);
         self.signal(Signal::SIGKILL);
         self.process.wait().unwrap();
+        // The next server waits for nobody who still holds their shared memory.
+        wait_until(|| {
+            others
+                .iter()
+                .all(|pid| matches!(state(*pid), None | Some('Z')))
+        });
     }
 
     /// Starts the server again on what it left, and waits until it answers.
@@ -185,6 +196,20 @@ fn programs() -> PathBuf {
     newest
         .expect("PostgreSQL's programs are installed, or POSTGRESQL_BIN names them")
         .join("bin")
+}
+
+/// The letter of `ps`: T is stopped, Z has ended; `None` where there is no such process.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "it does not happen");
+        std::thread::yield_now();
+    }
 }
 
 fn children(pid: u32) -> Vec<u32> {

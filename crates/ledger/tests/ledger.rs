@@ -12,7 +12,7 @@ use ledger::{
 };
 use remediation::{
     Alert, AlertNow, AlertStatus, Answer, Decision, History, IncidentView, Judgement, Outcome,
-    Policy, Pressure, Situation, Trigger, Watched, decide,
+    Policy, Pressure, Reason, Situation, Trigger, Watched, decide,
 };
 use units::{ActiveState, LoadState, UnitFacts};
 use uuid::Uuid;
@@ -290,6 +290,43 @@ fn retention_leaves_what_is_open() {
     assert_eq!(left[0].id, incident(1).to_string());
     assert!(store.open_incidents().unwrap()[0].in_flight.is_some());
     assert_eq!(store.history(Timestamp::MIN).unwrap().actions.len(), 1);
+}
+
+#[test]
+fn a_file_of_an_older_version_is_brought_up_to_date_with_what_is_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let store = Store::open(&path).unwrap();
+    let alert = accepted_id(&store, "a");
+    store
+        .record(&step("auto", incident(1), noon(), vec![alert]))
+        .unwrap();
+    drop(store);
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch("ALTER TABLE attempts DROP COLUMN reason; PRAGMA user_version = 1")
+        .unwrap();
+    drop(raw);
+
+    let store = Store::open(&path).unwrap();
+    let in_flight = store.open_incidents().unwrap().remove(0).in_flight;
+    let (attempt, _) = in_flight.unwrap();
+    let judgement = Judgement {
+        at: later(5),
+        outcome: Outcome::Ineffective,
+    };
+    let reason = Some(Reason::AlertLasts);
+    store.judge(attempt, judgement, reason, "", None).unwrap();
+    let told = store.open_incidents().unwrap()[0].view.attempts[0];
+    assert_eq!(
+        (told.outcome, told.reason),
+        (Some(Outcome::Ineffective), reason)
+    );
+    drop(store);
+    let version: u32 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 2);
 }
 
 #[test]

@@ -50,7 +50,7 @@ lint: ## Check formatting, lints, rules, playbook and unit files
 bench: ## Measure healing, intake, scrapes and the API beside peers, in one run
 	@$(host) bench
 
-soak: ## Run the campaigns of the tests at full size (hours); writes docs/soak.md
+soak: ## Run the campaigns of the tests at full size (20 minutes); writes docs/soak.md
 	@$(host) soak
 
 clean: ## End every host and remove its files

@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from bench.pinned import Run, Server, load, serving
@@ -166,12 +166,12 @@ def _api(folder: Path, store: str, port: int) -> Iterator[Server]:
         yield api
 
 
-def _hyper(port: int) -> object:
+def _hyper(port: int) -> AbstractContextManager[Server]:
     program = REPOSITORY / "target/release/examples/hyper-hello"
     return serving([str(program), f"127.0.0.1:{port}"], f"http://127.0.0.1:{port}")
 
 
-def _go(folder: Path, database: Path, port: int) -> object:
+def _go(folder: Path, database: Path, port: int) -> AbstractContextManager[Server]:
     program = folder / "go_server"
     environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
     subprocess.run(
@@ -182,7 +182,7 @@ def _go(folder: Path, database: Path, port: int) -> object:
     return serving(command, f"http://127.0.0.1:{port}")
 
 
-def _flask(port: int) -> object:
+def _flask(port: int) -> AbstractContextManager[Server]:
     options = ["--workers=1", f"--bind=127.0.0.1:{port}", "--keep-alive=60"]
     command = ["gunicorn", *options, "flask_server:app"]
     return serving(command, f"http://127.0.0.1:{port}", cwd=PEERS)

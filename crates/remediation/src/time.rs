@@ -18,6 +18,11 @@ pub(crate) fn before(moment: Timestamp, duration: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MIN)
 }
 
+/// A moment as systemd's properties give it, in microseconds since the epoch.
+pub(crate) fn from_systemd(usec: u64) -> Option<Timestamp> {
+    Timestamp::from_microsecond(usec.try_into().ok()?).ok()
+}
+
 fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

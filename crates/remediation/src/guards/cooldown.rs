@@ -1,7 +1,5 @@
 //! Was the unit started, or acted on, a moment ago?
 
-use jiff::Timestamp;
-
 use super::Guard;
 use crate::{Reason, time};
 
@@ -14,7 +12,7 @@ pub(crate) const COOLDOWN: Guard = Guard {
         let facts = case.situation.unit.as_ref();
         let last_start = facts
             .and_then(|facts| facts.inactive_exit_usec)
-            .and_then(|usec| Timestamp::from_microsecond(usec.try_into().ok()?).ok());
+            .and_then(time::from_systemd);
         let actions = case.history.actions.iter();
         let on_target = actions.filter(|action| case.target.covers(&action.unit));
         // What lies ahead was dated by a clock that has been set back since. It would hold the

@@ -1,7 +1,5 @@
 //! Is there anything to repair?
 
-use jiff::Timestamp;
-
 use super::Guard;
 use crate::case::Case;
 use crate::{AlertNow, Decision, Reason, Trigger, time};
@@ -16,7 +14,7 @@ pub(crate) const SETTLING: Guard = Guard {
         let active_since = facts
             .active_enter_usec
             .filter(|_| failed && facts.is_settled_active())
-            .and_then(|usec| Timestamp::from_microsecond(usec.try_into().ok()?).ok())
+            .and_then(time::from_systemd)
             // What lies ahead was dated by a clock that has been set back since (see `cooldown`).
             .filter(|at| *at <= case.now())?;
         let steady_at = time::after(active_since, case.rule.proof.healthy_for);

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from host import changelog, packages, run
+from host import changelog, notices, packages, run
 from host.settings import DAEMONS, REPOSITORY
 
 # Known to read this workspace's [package.metadata.deb] sections.
@@ -17,6 +18,7 @@ CARGO_DEB_VERSION = "3.8.0"
 DEBS = REPOSITORY / "target" / "debian"
 # Where the packages' manifests look for them, one file a package.
 CHANGELOGS = REPOSITORY / "target" / "debian-changelog"
+NOTICES = REPOSITORY / "target" / "debian-notices"
 
 OnLine = Callable[[str], None]
 
@@ -32,6 +34,7 @@ def pack_daemons(on_line: OnLine) -> list[str]:
     stale = [daemon for daemon in DAEMONS if _is_stale(daemon)]
     if stale:
         packages.install_cargo_command("cargo-deb", CARGO_DEB_VERSION, on_line)
+        _write_notices(stale)
     epoch = _epoch()
     for daemon in stale:
         for old in DEBS.glob(f"{daemon}_*.deb"):
@@ -46,10 +49,16 @@ def cargo(
     arguments: list[str], step: str, on_line: OnLine, variables: Mapping[str, str] | None = None
 ) -> None:
     """Runs cargo in the workspace as the calling user, with `variables` in its environment."""
+    _run(["cargo", *arguments], step, on_line, variables)
+
+
+def _run(
+    command: list[str], step: str, on_line: OnLine, variables: Mapping[str, str] | None = None
+) -> None:
     run.logged(
-        ["cargo", *arguments],
+        command,
         packages.log(step),
-        what=f"cargo {arguments[0]}",
+        what=" ".join(command[:2]),
         user=run.User.calling(),
         environment={**packages.cargo_environment(), **(variables or {})},
         cwd=REPOSITORY,
@@ -78,6 +87,19 @@ def _write_changelog(daemon: str, epoch: int) -> None:
     CHANGELOGS.mkdir(exist_ok=True)
     text = changelog.debian(changes, daemon, version, deb["maintainer"], epoch)
     (CHANGELOGS / daemon).write_text(text, encoding="utf-8")
+
+
+def _write_notices(daemons: list[str]) -> None:
+    said: list[str] = []
+    _run(["rustc", "--version", "--verbose"], "rustc", said.append)
+    (platform,) = (line.removeprefix("host: ") for line in said if line.startswith("host: "))
+    options = ["--format-version=1", "--locked", f"--filter-platform={platform}"]
+    cargo(["metadata", *options], "metadata", said.append)
+    metadata = json.loads(said[-1])
+    NOTICES.mkdir(exist_ok=True)
+    for daemon in daemons:
+        text = notices.third_party(metadata, daemon)
+        (NOTICES / daemon).write_text(text, encoding="utf-8")
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

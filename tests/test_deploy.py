@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from slack_sink import VARIABLES
 from stack import Stack
 
 from host import deploy, health
+from host.processes import wait_until
 
 OWN_UNITS = (
     "transactions-api.service",
@@ -23,6 +26,16 @@ EXPOSURE_TENTHS = {
     "alert-bot.service": 10,
     "unit-exporter.service": 4,
 }
+
+
+# What each says of itself in the line `Status:` of `systemctl status`.
+STATUS = {
+    "transactions-api.service": r"store up, \d+ pending, \d+ in flight",
+    "transactions-worker@1.service": r"\d+ settled, \d+ declined",
+    "alert-bot.service": r"watching; \d+ rules, \d+ open incidents",
+    "unit-exporter.service": r"watching \d+ units, the system is \w+",
+}
+STATUS_SECONDS = 30.0
 
 
 def test_a_second_deploy_changes_nothing(stack: Stack) -> None:
@@ -50,6 +63,14 @@ def test_units_are_confined(stack: Stack, unit: str) -> None:
     threshold = EXPOSURE_TENTHS[unit]
     print("   ", stack.run(f"systemd-analyze security --no-pager {unit} | tail -1").strip())
     stack.run(f"systemd-analyze security --no-pager --threshold={threshold} {unit} >/dev/null")
+
+
+@pytest.mark.parametrize("unit", OWN_UNITS)
+def test_the_status_line_says_what_it_does(stack: Stack, unit: str) -> None:
+    def said() -> str:
+        return stack.run(f"systemctl show --property=StatusText --value {unit}").strip()
+
+    assert wait_until(lambda: re.fullmatch(STATUS[unit], said()) is not None, STATUS_SECONDS), said()
 
 
 def test_prometheus_scrapes_every_target(stack: Stack) -> None:

@@ -154,8 +154,10 @@ def test_installing_is_complete_and_starts_nothing(plain: Stack) -> None:
             f"/usr/share/fish/vendor_completions.d/{daemon}.fish",
             f"/usr/share/doc/{daemon}/changelog.Debian.gz",
             f"/usr/share/doc/{daemon}/copyright",
+            f"/usr/share/doc/{daemon}/third-party.gz",
         ):
             assert place in installed
+        plain.run(f"zgrep --quiet '^tokio ' /usr/share/doc/{daemon}/third-party.gz")
     for unit in UNITS:
         assert plain.unit_state(unit) == "inactive", unit
         assert plain.run(f"systemctl is-enabled {unit}", check=False).strip() != "enabled", unit

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,14 +107,19 @@ def test_a_look_shows_what_a_variable_would_change(stack: Stack) -> None:
 @pytest.mark.parametrize("fresh", SUITES, indirect=True)
 def test_a_host_from_nothing_and_back(fresh: Stack, tmp_path: Path) -> None:
     progress = Progress()
+    # Every installed Debian has it, and once it is there, apt itself depends on it.
+    fresh.run("apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes adduser")
     before = Snapshot.of(fresh)
-    previous = {"stack_packages_dir": str(previous_packages(tmp_path))}
+    database = f"--inventory={database_inventory(tmp_path)}"
+    roll_out = partial(play, fresh.host, deploy.PLAYBOOK, database)
+    remove = partial(play, fresh.host, REMOVE, database)
+    previous = {"stack_packages_dir": str(previous_packages(tmp_path / "previous"))}
 
     for tag in tags():
         with progress.step(f"deploy the previous version: --tags {tag}"):
-            play(fresh.host, deploy.PLAYBOOK, f"--tags={tag}", variables=previous).succeeded()
+            roll_out(f"--tags={tag}", variables=previous).succeeded()
     with progress.step("deploy all of it: nothing is left to change"):
-        assert play(fresh.host, variables=previous).succeeded().changed == 0
+        assert roll_out(variables=previous).succeeded().changed == 0
     survey = health.wait_until_healthy(fresh.host)
     up.check_health(fresh.host, survey)
     assert set(versions(fresh).values()) == {PREVIOUS_VERSION}
@@ -120,7 +127,7 @@ def test_a_host_from_nothing_and_back(fresh: Stack, tmp_path: Path) -> None:
     with progress.step("upgrade"), refused_connections(fresh) as refused:
         ledger = fresh.run("stat --format=%i /var/lib/alert-bot/ledger.db")
         fresh.run("echo '# kept' >> /etc/alert-bot/policy.d/own.toml")
-        play(fresh.host).succeeded()
+        roll_out().succeeded()
     assert refused() == 0
     assert PREVIOUS_VERSION not in versions(fresh).values()
     assert fresh.run("stat --format=%i /var/lib/alert-bot/ledger.db") == ledger
@@ -130,15 +137,26 @@ def test_a_host_from_nothing_and_back(fresh: Stack, tmp_path: Path) -> None:
     up.check_health(fresh.host, survey)
 
     with progress.step("deploy again, then look: nothing to change"):
-        assert play(fresh.host).succeeded().changed == 0
-        assert play(fresh.host, deploy.PLAYBOOK, "--check", "--diff").succeeded().changed == 0
+        assert roll_out().succeeded().changed == 0
+        assert roll_out("--check", "--diff").succeeded().changed == 0
+
+    databases = "SELECT datname FROM pg_database WHERE datname = 'ledger'"
+    assert fresh.run(f'runuser --user postgres -- psql -At --command "{databases}"') == "ledger\n"
 
     with progress.step("remove"):
-        play(fresh.host, REMOVE).succeeded()
+        remove().succeeded()
     left = before.differences(Snapshot.of(fresh))
     assert [it for it in left if it not in {f"accounts: new {name}" for name in KEPT_ACCOUNTS}] == []
     with progress.step("remove again: nothing to do"):
-        assert play(fresh.host, REMOVE).succeeded().changed == 0
+        assert remove().succeeded().changed == 0
+
+
+def database_inventory(folder: Path) -> Path:
+    """Writes an inventory that adds a database to the host of the demo's inventory."""
+    written = folder / "database.yml"
+    variables = {"postgresql_databases": [{"name": "ledger", "password": secrets.token_hex(16)}]}
+    written.write_text(yaml.safe_dump({"database": {"hosts": {"demo": {}}, "vars": variables}}))
+    return written
 
 
 def tags() -> Iterator[str]:
@@ -150,6 +168,7 @@ def tags() -> Iterator[str]:
 
 def previous_packages(folder: Path) -> Path:
     """Packs what `make deb` packed as an older version, and returns the folder with it."""
+    folder.mkdir()
     for daemon in DAEMONS:
         (package,) = build.DEBS.glob(f"{daemon}_*.deb")
         unpacked = folder / daemon

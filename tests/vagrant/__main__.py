@@ -19,6 +19,7 @@ import guest
 import metrics
 import outages
 import packages
+import runaway
 import user as account
 from machine import Machine, wait_until
 
@@ -100,6 +101,7 @@ def run_all(report: Transcript) -> None:
     report.step("reboot", lambda _: outages.reboot(machine))
     report.step("power cut under load", lambda _: outages.power_cut(machine))
     report.step("vagrant provision: still nothing", lambda on_line: provision(machine, on_line))
+    report.step("a worker runs away", lambda _: runaway.check(machine))
     report.step("vagrant destroy", lambda _: destroy(machine))
 
 

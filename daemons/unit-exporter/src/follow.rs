@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use daemon_kit::notify::Heartbeat;
+use daemon_kit::notify::{self, Heartbeat};
 use futures_util::StreamExt;
 use futures_util::future::{Fuse, FutureExt};
 use futures_util::stream::FuturesUnordered;
@@ -80,6 +80,17 @@ impl Shared {
     pub fn is_connected(&self) -> bool {
         self.lost_since.is_none()
     }
+
+    /// One line for `systemctl status`.
+    pub(crate) fn status_line(&self) -> String {
+        let units = self.table.units().len();
+        match &self.system_state {
+            Some(state) if self.is_connected() => {
+                format!("watching {units} units, the system is {state}")
+            }
+            _ => "no word from systemd: serving cgroup figures without states".to_owned(),
+        }
+    }
 }
 
 impl SystemdView {
@@ -136,6 +147,7 @@ pub fn start(systemd: Systemd, selection: Arc<Selection>, heartbeat: Heartbeat) 
         manager: Fuse::terminated(),
         next_list: Instant::now() + RESYNC_EVERY,
         sync: None,
+        told: String::new(),
     };
     tokio::spawn(follower.run(heartbeat));
     view
@@ -157,6 +169,8 @@ struct Follower {
     next_list: Instant,
     /// The complete list that is still being worked through.
     sync: Option<Sync>,
+    /// The status line as systemd has it.
+    told: String,
 }
 
 /// Progress through a complete list.
@@ -184,7 +198,10 @@ impl Follower {
                 manager = &mut self.manager => self.managed(manager),
                 change = self.changes.next() => self.changed(change),
                 () = tokio::time::sleep_until(self.next_list) => self.ask_for_list(),
-                _ = beats.tick() => heartbeat.beat(),
+                _ = beats.tick() => {
+                    heartbeat.beat();
+                    self.tell();
+                }
             }
         }
     }
@@ -325,6 +342,15 @@ impl Follower {
         self.sync = None;
         tracing::info!(units, "the table of units is complete");
         self.announce.send_replace(true);
+    }
+
+    /// Keeps the status line true. Not at each signal: nobody reads it so often.
+    fn tell(&mut self) {
+        let line = self.view.lock().status_line();
+        if line != self.told {
+            notify::status(&line);
+            self.told = line;
+        }
     }
 
     fn ask_for_manager(&mut self) {

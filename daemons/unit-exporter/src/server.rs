@@ -83,7 +83,7 @@ async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
         tracing::warn!("systemd cannot be heard yet; serving without states");
     }
     tracing::info!(%address, open_limit, "serving");
-    notify::ready(&format!("serving on {address}"));
+    notify::ready(&view.lock().status_line());
     served::serve(listener, config.limits, stop, move |request| {
         answer(Arc::clone(&scraper), request)
     })

@@ -32,7 +32,7 @@ EXPOSURE_TENTHS = {
 STATUS = {
     "transactions-api.service": r"store up, \d+ pending, \d+ in flight",
     "transactions-worker@1.service": r"\d+ settled, \d+ declined",
-    "alert-bot.service": r"watching; \d+ rules, \d+ open incidents",
+    "alert-bot.service": r"watching; \d+ rules, \d+ open incidents(; last: \S+ of \S+, [a-z ]+)?",
     "unit-exporter.service": r"watching \d+ units, the system is \w+",
 }
 STATUS_SECONDS = 30.0

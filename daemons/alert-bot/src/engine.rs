@@ -29,8 +29,8 @@ use jiff::Timestamp;
 use journal::Journal;
 use ledger::{AlertId, AttemptId, Input, StoredPause};
 use remediation::{
-    Alert, Decision, FleetView, History, IncidentView, Pause, Plan, Policy, Situation, Target,
-    Trigger, Watched,
+    Alert, Decision, FleetView, History, IncidentView, PastAction, Pause, Plan, Policy, Situation,
+    Target, Trigger, Watched,
 };
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -330,6 +330,7 @@ impl<L: Ledger> Engine<L> {
             rules: self.policy.rules().len(),
             policy_rejected: self.policy_rejected,
             watchdog_lost: self.watchdog_lost,
+            last_action: self.history.actions.last().map(summary),
         };
         self.health.send_if_modified(|current| {
             let changed = *current != health;
@@ -340,6 +341,12 @@ impl<L: Ledger> Engine<L> {
             changed
         });
     }
+}
+
+/// An action in a few words, for the status line.
+fn summary(past: &PastAction) -> String {
+    let came = past.judged.map_or("under way", |it| it.outcome.as_str());
+    format!("{} of {}, {came}", past.action.as_str(), past.unit)
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -24,6 +24,8 @@ pub(crate) struct Health {
     pub(crate) policy_rejected: bool,
     /// Whether the alert that always fires has stopped arriving.
     pub(crate) watchdog_lost: bool,
+    /// What was last done to which unit, and what came of it.
+    pub(crate) last_action: Option<String>,
 }
 
 impl fmt::Display for Health {
@@ -38,6 +40,12 @@ impl fmt::Display for Health {
             "{bus}; {} rules, {} open incidents",
             self.rules, self.incidents_open
         )?;
+        if self.queue_depth > 0 {
+            write!(f, ", {} alerts waiting", self.queue_depth)?;
+        }
+        if let Some(action) = &self.last_action {
+            write!(f, "; last: {action}")?;
+        }
         if self.policy_rejected {
             f.write_str("; the new policy has a mistake, the old one stays in force")?;
         }

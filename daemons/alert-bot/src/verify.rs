@@ -79,7 +79,7 @@ pub(crate) async fn prove(units: &dyn UnitControl, prober: &dyn Prober, plan: &P
                 if now.duration_since(*since) >= plan.proof.healthy_for {
                     return verdict(
                         Outcome::Effective,
-                        format!("healthy for {:?}", now - *since),
+                        format!("healthy for {:.2?}", now - *since),
                     );
                 }
             }

@@ -80,8 +80,9 @@ impl OneIncident {
 }
 
 fn line(incident: &IncidentSummary) -> String {
+    let plural = if incident.attempts == 1 { "" } else { "s" };
     format!(
-        "{}  {:.0}  {:<10} {:<32} {} ({} attempts)\n",
+        "{}  {:.0}  {:<10} {:<32} {} ({} attempt{plural})\n",
         incident.id,
         incident.opened_at,
         incident.outcome.as_deref().unwrap_or(&incident.state),

@@ -214,6 +214,25 @@ mod tests {
         }
     }
 
+    /// What Go's `regexp` documents and the features of the `regex` crate could leave out.
+    #[test]
+    fn knows_the_syntax_of_re2() {
+        for (text, value, expected) in [
+            (r#"a=~"Größe|größe""#, "größe", true),
+            (r#"a=~"(?i)ÉTÉ""#, "été", true),
+            (r#"a=~"gr.ße""#, "größe", true),
+            (r#"a=~"\p{Greek}+""#, "αβγ", true),
+            (r#"a=~"\p{Greek}+""#, "abc", false),
+            (r#"a=~"\pL\pN{2}\PL""#, "é12-", true),
+            (r#"a=~"[[:alpha:]]+[^[:space:]]""#, "abc1", true),
+            (r#"a=~"(?P<name>x)(?:y)\w\d\s\b.""#, "xyz1 !", false),
+            (r#"a=~"\w+\b.\B.*?\d{1,3}""#, "disk -- 97", true),
+            (r#"a=~"(?s).+(?-s).\z""#, "a\nb", true),
+        ] {
+            assert_eq!(holds(text, value), expected, "{text} on {value:?}");
+        }
+    }
+
     #[test]
     fn refuses_what_is_no_matcher() {
         for text in [

@@ -2,9 +2,10 @@
 //!
 //! engine → **act** → verify
 
+use futures_util::future::{join, join_all};
 use remediation::{Action, Plan};
 use systemd_bus::{BusError, Verb};
-use units::JobResult;
+use units::{JobResult, UnitName};
 
 use crate::ports::UnitControl;
 
@@ -48,10 +49,7 @@ async fn run(units: &dyn UnitControl, plan: &Plan) -> Result<Option<JobResult>, 
             return job.await.map(Some);
         }
         Action::ResetFailedStart { also_reset } => {
-            for unit in also_reset.iter().chain([&plan.unit]) {
-                forget_failure(units, unit).await?;
-            }
-            Verb::Start
+            return forget_and_start(units, plan, also_reset).await;
         }
         Action::Start | Action::ScaleUp => Verb::Start,
         Action::Stop | Action::ScaleDown => Verb::Stop,
@@ -62,8 +60,29 @@ async fn run(units: &dyn UnitControl, plan: &Plan) -> Result<Option<JobResult>, 
     job.await.map(Some)
 }
 
+/// Asks for everything at once: each question waits for polkit, and the unit for all of them.
+///
+/// The resets are sent first. PID 1 and polkit answer in order, so the start finds the failures
+/// forgotten; if one of them ever did not, systemd would refuse a unit at its start limit, and the
+/// proof would say so.
+async fn forget_and_start(
+    units: &dyn UnitControl,
+    plan: &Plan,
+    also_reset: &[UnitName],
+) -> Result<Option<JobResult>, BusError> {
+    let failed = also_reset.iter().chain([&plan.unit]);
+    let resets = join_all(failed.map(|unit| forget_failure(units, unit)));
+    let start = units.run(&plan.unit, Verb::Start, plan.job_deadline);
+    let (resets, started) = join(resets, start).await;
+    // A unit that was started was not kept from it by what could not be forgotten.
+    match (started, resets.into_iter().collect::<Result<(), _>>()) {
+        (Err(_), Err(refused)) => Err(refused),
+        (started, _) => started.map(Some),
+    }
+}
+
 /// A unit that is not loaded has no failure to forget.
-async fn forget_failure(units: &dyn UnitControl, unit: &units::UnitName) -> Result<(), BusError> {
+async fn forget_failure(units: &dyn UnitControl, unit: &UnitName) -> Result<(), BusError> {
     match units.reset_failed(unit).await {
         Err(BusError::NoSuchUnit { .. }) => Ok(()),
         other => other,

@@ -10,7 +10,7 @@ mod suite;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use transactions::store::{OpenError, Store, StoreHooks, StoreLocation};
+use transactions::store::{OpenError, Store, StoreError, StoreHooks, StoreLocation};
 
 struct Fixture {
     directory: TempDir,
@@ -126,6 +126,22 @@ async fn the_file_has_a_write_ahead_log() {
     assert_eq!(mode, "wal");
 }
 
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await.unwrap();
+    let new = suite::new("1.00", None);
+    let id = new.id;
+    store.insert(new).await.unwrap();
+    assert!(store.get(id).await.unwrap().is_some());
+    store.close().await;
+    let files: Vec<_> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name())
+        .collect();
+    assert_eq!(files, ["transactions.db"]);
+}
+
 /// Each write waits for one group of the flood at most, never for its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_from_one_process_does_not_starve_another() {
@@ -163,4 +179,27 @@ async fn a_new_file_can_be_opened_by_many_at_once() {
     for opened in opening {
         opened.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_fails_only_its_own_lookup() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let new = suite::new("1.00", None);
+        ids.push(new.id);
+        store.insert(new).await.unwrap();
+    }
+    raw(&directory)
+        .execute(
+            "UPDATE transactions SET currency = '?' WHERE id = ?1",
+            [ids[1].as_bytes()],
+        )
+        .unwrap();
+    let (first, second, third) =
+        tokio::join!(store.get(ids[0]), store.get(ids[1]), store.get(ids[2]));
+    assert!(matches!(first, Ok(Some(_))), "{first:?}");
+    assert!(matches!(second, Err(StoreError::Damaged(_))), "{second:?}");
+    assert!(matches!(third, Ok(Some(_))), "{third:?}");
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! insert, claim, settle … ──▶ bounded queue ──▶ writer thread ──▶ one transaction a group ──▶ fsync ──▶ replies
-//! get, page, counts ───────▶ reader connections (write-ahead log: never wait for the writer)
+//! get ──────────────────────▶ bounded queue ──▶ one snapshot a group ──▶ replies
+//! page, counts ────────────▶ reader connections (write-ahead log: never wait for the writer)
 //! ```
 //! Several processes may use the file; none starves beside a busy one (see [`connection`]).
 
 pub(super) mod backup;
 mod connection;
 pub(super) mod export;
+mod lookups;
 mod readers;
 mod rows;
 mod schema;
@@ -16,6 +18,7 @@ mod work;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::request::{
     Claim, ClaimRequest, ClaimTicket, Counts, Insertion, Page, PageRequest, SettleResult,
@@ -23,21 +26,25 @@ use super::request::{
 };
 use super::{OpenError, StoreError};
 use crate::{NewTransaction, Transaction, TransactionId};
+use lookups::Lookups;
 use readers::Readers;
 use writer::Writer;
 
 /// The store in one SQLite file.
 pub struct SqliteStore {
     writer: Writer,
-    readers: Readers,
+    lookups: Lookups,
+    readers: Arc<Readers>,
 }
 
 impl SqliteStore {
     pub(super) async fn open(path: PathBuf, hooks: StoreHooks) -> Result<Self, OpenError> {
         let writer = Writer::start(path.clone(), hooks).await?;
+        let readers = Arc::new(Readers::new(path));
         Ok(Self {
             writer,
-            readers: Readers::new(path),
+            lookups: Lookups::start(Arc::clone(&readers)),
+            readers,
         })
     }
 
@@ -71,9 +78,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn get(&self, id: TransactionId) -> Result<Option<Transaction>, StoreError> {
-        self.readers
-            .read(move |connection| rows::get(connection, id))
-            .await
+        self.lookups.get(id).await
     }
 
     pub(super) async fn page(&self, request: PageRequest) -> Result<Page, StoreError> {
@@ -87,6 +92,9 @@ impl SqliteStore {
     }
 
     pub(super) async fn close(&self) {
+        self.lookups.close().await;
+        self.readers.close().await;
+        // The last connection to a file empties its log.
         self.writer.close().await;
     }
 }

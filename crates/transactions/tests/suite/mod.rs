@@ -23,6 +23,7 @@ macro_rules! cases {
         $each!(
             what_is_stored_is_read_back,
             what_was_acknowledged_is_there_after_reopening,
+            each_of_many_lookups_gets_its_own,
             a_repeated_key_finds_the_first_transaction,
             racing_repeats_store_one_transaction,
             pages_are_newest_first_and_complete,
@@ -117,6 +118,20 @@ pub(crate) async fn what_was_acknowledged_is_there_after_reopening(engine: Arc<i
     let store = engine.open().await;
     assert_eq!(store.get(created.id).await.unwrap(), Some(created));
     assert_eq!(store.counts().await.unwrap().pending, 1);
+}
+
+pub(crate) async fn each_of_many_lookups_gets_its_own(engine: Arc<impl Engine>) {
+    let store = Arc::new(engine.open().await);
+    let mut lookups = tokio::task::JoinSet::new();
+    for number in 1..=200 {
+        let store = Arc::clone(&store);
+        lookups.spawn(async move {
+            let created = create(&store, &format!("{number}.00")).await;
+            assert_eq!(store.get(created.id).await.unwrap(), Some(created));
+            assert_eq!(store.get(TransactionId::generate()).await.unwrap(), None);
+        });
+    }
+    lookups.join_all().await;
 }
 
 pub(crate) async fn a_repeated_key_finds_the_first_transaction(engine: Arc<impl Engine>) {
@@ -371,4 +386,7 @@ pub(crate) async fn a_closed_store_says_so(engine: Arc<impl Engine>) {
         Err(StoreError::Closed)
     );
     assert_eq!(store.beat().await, Err(StoreError::Closed));
+    let any = TransactionId::generate();
+    assert_eq!(store.get(any).await, Err(StoreError::Closed));
+    assert_eq!(store.counts().await.err(), Some(StoreError::Closed));
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::super::request::{Counts, Page, PageRequest};
@@ -15,16 +15,18 @@ pub(super) const TRANSACTION_COLUMNS: &str =
 /// Above every id, so that a first page needs no statement of its own.
 const ABOVE_ALL: [u8; 16] = [0xff; 16];
 
+/// The statement of [`get`].
+pub(super) fn prepare_get(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached(&format!(
+        "SELECT {TRANSACTION_COLUMNS} FROM transactions WHERE id = ?1"
+    ))
+}
+
 pub(super) fn get(
-    connection: &Connection,
+    statement: &mut CachedStatement<'_>,
     id: TransactionId,
 ) -> rusqlite::Result<Option<Transaction>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {TRANSACTION_COLUMNS} FROM transactions WHERE id = ?1"
-        ))?
-        .query_row([id.as_bytes()], transaction)
-        .optional()
+    statement.query_row([id.as_bytes()], transaction).optional()
 }
 
 pub(super) fn page(connection: &Connection, request: &PageRequest) -> rusqlite::Result<Page> {

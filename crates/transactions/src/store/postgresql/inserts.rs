@@ -3,7 +3,7 @@
 //! While one group is on its way, the next gathers; an insert is answered after its group's
 //! commit. Where the server is away the queue fills up and further inserts are refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Instant;
 
 use deadpool_postgres::Pool;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::StoreError;
 use super::super::request::{CommitReport, Insertion, StoreHooks};
 use super::{on_connection, rows, sql};
-use crate::{IdempotencyKey, NewTransaction, Status, Transaction, TransactionId};
+use crate::{IdempotencyKey, NewTransaction, Status, Transaction};
 
 /// Inserts that may wait; as in the SQLite store, a fraction of a second of work.
 const QUEUE_LIMIT: usize = 4096;
@@ -132,42 +132,37 @@ async fn store(pool: &Pool, shard: i16, batch: &[Request]) -> Result<Vec<Inserti
     let currencies: Vec<_> = news().map(|new| new.amount.currency().code()).collect();
     let created: Vec<_> = news().map(|new| new.created_at.as_millisecond()).collect();
     let keys: Vec<_> = news().map(key).collect();
-    let inserted = on_connection(pool, async |client| {
+    let row = on_connection(pool, async |client| {
         let statement = client.prepare_cached(sql::INSERT).await?;
         client
-            .query(
+            .query_one(
                 &statement,
                 &[&ids, &minor, &currencies, &created, &keys, &shard],
             )
             .await
     })
     .await?;
-    let inserted = inserted
-        .iter()
-        .map(|row| rows::column::<uuid::Uuid>(row, "id"))
-        .collect::<Result<HashSet<_>, _>>()?;
+    let stored: i64 = rows::column(&row, "stored")?;
+    if usize::try_from(stored) == Ok(batch.len()) {
+        return Ok(news().map(created_from).collect());
+    }
 
-    let is_new = |id: TransactionId| inserted.contains(&id.as_uuid());
-    let taken: Vec<_> = news()
-        .filter(|new| !is_new(new.id))
-        .filter_map(key)
-        .collect();
-    let earlier = if taken.is_empty() {
-        HashMap::new()
-    } else {
-        by_keys(pool, &taken).await?
-    };
+    // Some keys were taken; a row that has both the key and the id was stored just now.
+    let keyed: Vec<_> = news().filter_map(key).collect();
+    let holders = by_keys(pool, &keyed).await?;
     news()
         .map(|new| {
-            if is_new(new.id) {
-                return Ok(Insertion::Created(created_from(new)));
-            }
-            let earlier = key(new).and_then(|key| earlier.get(key)).ok_or_else(|| {
+            let Some(key) = key(new) else {
+                return Ok(created_from(new));
+            };
+            let holder = holders.get(key).ok_or_else(|| {
                 StoreError::Unavailable("an earlier transaction vanished".to_owned())
             })?;
-            // The amount carries its currency.
-            Ok(if earlier.amount == new.amount {
-                Insertion::Replayed(earlier.clone())
+            Ok(if holder.id == new.id {
+                created_from(new)
+            } else if holder.amount == new.amount {
+                // The amount carries its currency.
+                Insertion::Replayed(holder.clone())
             } else {
                 Insertion::KeyReused
             })
@@ -192,12 +187,12 @@ async fn by_keys(pool: &Pool, keys: &[&str]) -> Result<HashMap<String, Transacti
         .collect()
 }
 
-fn created_from(new: &NewTransaction) -> Transaction {
-    Transaction {
+fn created_from(new: &NewTransaction) -> Insertion {
+    Insertion::Created(Transaction {
         id: new.id,
         amount: new.amount,
         status: Status::Pending,
         created_at: new.created_at,
         settled_at: None,
-    }
+    })
 }

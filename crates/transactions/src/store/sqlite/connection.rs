@@ -20,7 +20,7 @@ const STATEMENTS_KEPT: usize = 32;
 
 /// Page cache of each connection, in KiB (negative means KiB to SQLite). The kernel caches the
 /// file as well; this only has to hold the upper levels of the trees.
-const CACHE_KIB: i32 = -1024;
+const CACHE_KIB: i32 = -512;
 
 /// The log is copied back into the database every so many pages (16 MiB): often enough that a
 /// restart replays little, seldom enough that the copy's fsync is a small part of the work.

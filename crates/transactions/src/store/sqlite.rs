@@ -3,7 +3,7 @@
 //! ```text
 //! insert, claim, settle … ──▶ bounded queue ──▶ writer thread ──▶ one transaction a group ──▶ fsync ──▶ replies
 //! get ──────────────────────▶ bounded queue ──▶ one snapshot a group ──▶ replies
-//! page, counts ────────────▶ reader connections (write-ahead log: never wait for the writer)
+//! page, counts ─────────────▶ reader connections (write-ahead log: never wait for the writer)
 //! ```
 //! Several processes may use the file; none starves beside a busy one (see [`connection`]).
 

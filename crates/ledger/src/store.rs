@@ -15,7 +15,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// SQLite's page cache, in KiB. What the bot writes is new or was written just before, and the
 /// kernel caches the rest of the file anyway; the default of 2 MiB would only be filled by a storm.
-const PAGE_CACHE_KIB: i64 = 512;
+const PAGE_CACHE_KIB: i64 = 128;
 
 /// Statements kept prepared; above the number of distinct ones in this crate.
 const STATEMENT_CACHE: usize = 64;

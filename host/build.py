@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import tomllib
@@ -107,7 +108,7 @@ def _write_notices(daemons: list[str]) -> None:
     NOTICES.mkdir(exist_ok=True)
     for daemon in daemons:
         text = notices.third_party(metadata, daemon)
-        (NOTICES / daemon).write_text(text, encoding="utf-8")
+        (NOTICES / f"{daemon}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

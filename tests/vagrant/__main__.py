@@ -94,13 +94,12 @@ def run_all(report: Transcript) -> None:
     report.step("vagrant box add", lambda on_line: add_box(machine, on_line))
     report.step("vagrant up: boot and deploy", lambda on_line: bring_up(machine, on_line))
     report.step("everything is active", lambda _: guest.wait_until_settled(machine))
-    report.step("vagrant provision: nothing to change", lambda on_line: provision(machine, on_line))
     report.step("metrics agree with the kernel", lambda _: metrics.check(machine))
     report.step("break: stop", lambda _: guest.heal(machine, STOP))
     report.step("break: freeze", lambda _: guest.heal(machine, FREEZE))
     report.step("reboot", lambda _: outages.reboot(machine))
     report.step("power cut under load", lambda _: outages.power_cut(machine))
-    report.step("vagrant provision: still nothing", lambda on_line: provision(machine, on_line))
+    report.step("vagrant provision: nothing to change", lambda on_line: provision(machine, on_line))
     report.step("a worker runs away", lambda _: runaway.check(machine))
     report.step("vagrant destroy", lambda _: destroy(machine))
 
@@ -130,7 +129,8 @@ def bring_up(machine: Machine, on_line: OnLine) -> list[str]:
     )
     if not recap or first is None:
         raise StepError("vagrant up ended without Ansible's counts or without the table")
-    return [re.sub(" +", " ", recap[-1]), *table[first:]]
+    shown = [line for line in table[first:] if line.strip() != "stack:"]
+    return [re.sub(" +", " ", recap[-1]), *shown]
 
 
 def provision(machine: Machine, on_line: OnLine) -> list[str]:

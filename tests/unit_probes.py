@@ -44,6 +44,7 @@ while True:
 START_SECONDS = 100
 
 SCRAPE = "curl --silent --fail --max-time 60 http://127.0.0.1:9558/metrics"
+STARTED = "systemd_unit_start_time_seconds"
 SHOWN = (
     "ActiveState,SubState,LoadState,NRestarts,Result,ExecMainStatus,TasksCurrent,TasksMax,"
     "MemoryCurrent,CPUUsageNSec,ActiveEnterTimestamp,LastTriggerUSec"
@@ -108,6 +109,8 @@ def _start(run: Run) -> None:
     ready = (
         f"test -e /run/stack-probe.ready && systemctl is-failed --quiet {FAILING_UNIT}"
         f" && systemctl show --value --property=LastTriggerUSec {TIMER} | grep -q ."
+        # The exporter hears of a new unit by a signal, a moment after it has begun to run.
+        f' && {SCRAPE} | grep -q "^{STARTED}.*{UNIT}"'
     )
     run(f"timeout {START_SECONDS} sh -c 'until {ready}; do sleep 0.2; done'")
 

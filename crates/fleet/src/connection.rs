@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use postgresql::Connector;
 use tokio::sync::Mutex;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
 use crate::repairs::FleetError;
 use crate::schema;
@@ -17,21 +18,19 @@ const ANSWER_WAIT: Duration = Duration::from_secs(1);
 const STATEMENT_TIMEOUT_MS: u32 = 900;
 
 pub(crate) struct Connection {
-    config: Config,
+    connector: Connector,
     client: Mutex<Option<Client>>,
 }
 
 impl Connection {
-    pub(crate) fn new(mut config: Config, password: Option<&str>) -> Self {
-        if let Some(password) = password {
-            config.password(password);
-        }
-        config
+    pub(crate) fn new(mut connector: Connector) -> Self {
+        connector
+            .config
             .application_name("alert-bot")
             .connect_timeout(ANSWER_WAIT)
             .options(format!("-c statement_timeout={STATEMENT_TIMEOUT_MS}"));
         Self {
-            config,
+            connector,
             client: Mutex::new(None),
         }
     }
@@ -59,8 +58,9 @@ impl Connection {
 
     async fn connect(&self) -> Result<Client, FleetError> {
         let (mut client, driver) = self
+            .connector
             .config
-            .connect(NoTls)
+            .connect(self.connector.tls.clone())
             .await
             .map_err(FleetError::Refused)?;
         tokio::spawn(async move {

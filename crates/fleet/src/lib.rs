@@ -11,9 +11,7 @@
 //! that loses its network, blocks nobody for longer than one repair may take.
 
 mod connection;
-mod location;
 mod repairs;
 mod schema;
 
-pub use location::{FleetLocation, FleetLocationError};
 pub use repairs::{Fleet, FleetError, Member, Turn};

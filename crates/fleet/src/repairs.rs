@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use postgresql::Connector;
 use remediation::{FleetLimits, Others};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::connection::Connection;
-use crate::location::FleetLocation;
 use crate::schema::TURN_LOCK;
 
 /// Between two attempts to give a turn back.
@@ -58,9 +58,9 @@ pub struct Fleet {
 
 impl Fleet {
     /// Connects only when it is used.
-    pub fn new(location: &FleetLocation, password: Option<&str>, member: Member) -> Self {
+    pub fn new(connector: Connector, member: Member) -> Self {
         Self {
-            connection: Connection::new(location.config(), password),
+            connection: Connection::new(connector),
             member,
         }
     }

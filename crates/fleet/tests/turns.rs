@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::{Fleet, FleetLocation, Member, Turn};
+use fleet::{Fleet, Member, Turn};
 use nix::sys::signal::Signal;
+use postgresql::DatabaseUrl;
 use remediation::{FleetLimits, Others, Policy, Reason};
 use scratch_postgresql::Server;
 use uuid::Uuid;
@@ -29,12 +30,12 @@ fn one_host() -> FleetLimits {
 }
 
 fn fleet(url: &str, host: &str, groups: &[&str]) -> Fleet {
-    let location: FleetLocation = url.parse().unwrap();
+    let database: DatabaseUrl = url.parse().unwrap();
     let member = Member {
         host: host.into(),
         groups: groups.iter().map(|&group| group.into()).collect(),
     };
-    Fleet::new(&location, None, member)
+    Fleet::new(database.connector().unwrap(), member)
 }
 
 fn turn(incident: u128, lease: Duration) -> Turn {

@@ -8,6 +8,8 @@
     reason = "helpers of tests fail by panicking, as the tests do"
 )]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid};
 use tempfile::TempDir;
+
+const DEFAULT_PORT: u16 = 5432;
 
 /// The server refuses to run as root; `nobody` will do.
 const NOBODY: u32 = 65_534;
@@ -27,16 +31,38 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     directory: TempDir,
     process: Child,
+    /// On the socket, too, the port is part of the name.
+    port: u16,
+    options: Vec<String>,
 }
 
 impl Server {
     /// Makes a server and waits until it answers. Everybody on its socket is trusted.
     pub fn start() -> Self {
+        Self::start_with(DEFAULT_PORT, |_| Vec::new())
+    }
+
+    /// The same, with a port on loopback that speaks TLS with this certificate and key (PEM).
+    /// Everybody who connects to it is trusted.
+    pub fn start_with_tls(port: u16, certificate: &str, key: &str) -> Self {
+        Self::start_with(port, |directory| {
+            let files = [("cert", certificate), ("key", key)].map(|(kind, text)| {
+                let path = directory.join(format!("server.{kind}"));
+                std::fs::write(&path, text).unwrap();
+                std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+                hand_over(&path);
+                format!("ssl_{kind}_file={}", path.display())
+            });
+            let listen = ["listen_addresses=127.0.0.1".into(), "ssl=on".into()];
+            listen.into_iter().chain(files).collect()
+        })
+    }
+
+    /// `options` makes the server's options, and what they need in its directory.
+    fn start_with(port: u16, options: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        if Uid::effective().is_root() {
-            let nobody = (Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)));
-            nix::unistd::chown(directory.path(), nobody.0, nobody.1).unwrap();
-        }
+        hand_over(directory.path());
+        let options = options(directory.path());
         let data = directory.path().join("data");
         run(program("initdb")
             .args([
@@ -46,8 +72,13 @@ impl Server {
                 "--pgdata",
             ])
             .arg(&data));
-        let process = launch(&directory);
-        let server = Self { directory, process };
+        let process = launch(&directory, port, &options);
+        let server = Self {
+            directory,
+            process,
+            port,
+            options,
+        };
         server.await_answer();
         server
     }
@@ -105,7 +136,7 @@ impl Server {
     pub fn relaunch(&mut self) {
         // The postmaster's id may have been taken by somebody else since; its lock names it still.
         let _ = std::fs::remove_file(self.directory.path().join("data/postmaster.pid"));
-        self.process = launch(&self.directory);
+        self.process = launch(&self.directory, self.port, &self.options);
         self.await_answer();
     }
 
@@ -119,7 +150,7 @@ impl Server {
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
             .args(["--set=ON_ERROR_STOP=1", "--username=postgres", "--host"])
             .arg(self.socket())
-            .args(["--dbname", database]);
+            .args(["--port", &self.port.to_string(), "--dbname", database]);
         psql
     }
 
@@ -143,7 +174,15 @@ impl Drop for Server {
     }
 }
 
-fn launch(directory: &TempDir) -> Child {
+/// Gives a path to who the server runs as.
+fn hand_over(path: &Path) {
+    if Uid::effective().is_root() {
+        let nobody = (Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)));
+        nix::unistd::chown(path, nobody.0, nobody.1).unwrap();
+    }
+}
+
+fn launch(directory: &TempDir, port: u16, options: &[String]) -> Child {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
@@ -154,6 +193,8 @@ fn launch(directory: &TempDir) -> Child {
         .arg(directory.path().join("data"))
         .arg("-k")
         .arg(directory.path())
+        .args(["-p", &port.to_string()])
+        .args(options.iter().flat_map(|option| ["-c", option]))
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use error::{OpenError, StoreError};
-pub use location::{PostgresqlLocation, StoreLocation, StoreLocationError};
+pub use location::{StoreLocation, StoreLocationError};
 pub use postgresql::PostgresqlStore;
 pub use request::{
     Claim, ClaimRequest, ClaimTicket, CommitReport, Counts, Insertion, Page, PageRequest,
@@ -55,10 +55,9 @@ impl Store {
             StoreLocation::Sqlite(path) => {
                 Ok(Self::Sqlite(SqliteStore::open(path.clone(), hooks).await?))
             }
-            StoreLocation::Postgresql(location) => {
-                let place = location.config();
-                Ok(Self::Postgresql(PostgresqlStore::open(place, hooks).await?))
-            }
+            StoreLocation::Postgresql(database) => Ok(Self::Postgresql(
+                PostgresqlStore::open(database, hooks).await?,
+            )),
         }
     }
 

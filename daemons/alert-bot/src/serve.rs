@@ -73,7 +73,8 @@ async fn live(
             .fleet
             .as_ref()
             .map(|fleet| fleet.open(&config.host))
-            .transpose()?,
+            .transpose()
+            .context("fleet.store")?,
     };
     let (teller, telling) = Teller::new(
         Sender {

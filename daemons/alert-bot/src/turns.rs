@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon_kit::config::ConfigError;
-use fleet::{Fleet, FleetLocation, Member, Turn};
+use fleet::{Fleet, Member, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use postgresql::{ConnectorError, DatabaseUrl};
 use remediation::{FleetLimits, FleetView, Outcome, Plan};
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 pub(crate) struct FleetConfig {
     /// The database, as a libpq URL without a password; that comes as the credential
     /// `postgresql-password`.
-    pub(crate) store: FleetLocation,
+    pub(crate) store: DatabaseUrl,
     /// What this host serves for. Hosts that share a group are repaired one after the other.
     pub(crate) groups: Vec<String>,
 }
@@ -32,32 +32,13 @@ impl FleetConfig {
     /// The table as `host` uses it. Connects only when there is something to repair.
     ///
     /// # Errors
-    /// Where there is a password that cannot be read.
-    pub(crate) fn open(&self, host: &str) -> Result<Arc<dyn Turns>, ConfigError> {
+    /// Names the file of the password or of the authorities that cannot be read.
+    pub(crate) fn open(&self, host: &str) -> Result<Arc<dyn Turns>, ConnectorError> {
         let member = Member {
             host: host.to_owned(),
             groups: self.groups.clone(),
         };
-        let password = password()?;
-        Ok(Arc::new(Fleet::new(
-            &self.store,
-            password.as_deref(),
-            member,
-        )))
-    }
-}
-
-/// The password that systemd passes; none where there is none, as with peer authentication.
-fn password() -> Result<Option<String>, ConfigError> {
-    const CREDENTIAL: &str = "postgresql-password";
-    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
-        return Ok(None);
-    };
-    let path = std::path::Path::new(&directory).join(CREDENTIAL);
-    match std::fs::read_to_string(&path) {
-        Ok(password) => Ok(Some(password.trim_end().to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ConfigError::Read { path, source }),
+        Ok(Arc::new(Fleet::new(self.store.connector()?, member)))
     }
 }
 

@@ -74,6 +74,14 @@ pub enum OpenError {
         /// The first finding.
         finding: String,
     },
+    /// What a connection takes cannot be read.
+    #[error("cannot connect to {place}")]
+    Connector {
+        /// Which store.
+        place: String,
+        /// Which file, and why.
+        source: postgresql::ConnectorError,
+    },
     /// The engine could not open it, or does not answer.
     #[error("cannot open {place}")]
     Store {

@@ -15,7 +15,8 @@ mod schema;
 mod sql;
 
 use deadpool_postgres::{Object, Pool};
-use tokio_postgres::{Config, Error};
+use postgresql::DatabaseUrl;
+use tokio_postgres::Error;
 
 use super::request::{
     Claim, ClaimRequest, ClaimTicket, Counts, Insertion, Page, PageRequest, SettleResult,
@@ -35,8 +36,8 @@ pub struct PostgresqlStore {
 }
 
 impl PostgresqlStore {
-    pub(super) async fn open(config: Config, hooks: StoreHooks) -> Result<Self, OpenError> {
-        let (pool, place) = connection::pool(config)?;
+    pub(super) async fn open(database: &DatabaseUrl, hooks: StoreHooks) -> Result<Self, OpenError> {
+        let (pool, place) = connection::pool(database)?;
         schema::migrate(&pool, &place).await?;
         let shard = schema::any_shard();
         let inserts = Inserts::start(pool.clone(), shard, hooks);

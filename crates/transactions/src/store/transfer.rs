@@ -169,7 +169,7 @@ pub async fn transfer(
     let export = Export::lock(&mut connection).map_err(reading)?;
     let read = export.tally().map_err(reading)?;
 
-    let mut client = Import::connect(database.config()).await?;
+    let mut client = Import::connect(database).await?;
     let import = Import::begin(&mut client).await.map_err(writing)?;
     let there = import.tally().await.map_err(writing)?;
     if there == read && read.rows() > 0 {

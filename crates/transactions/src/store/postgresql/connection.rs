@@ -1,12 +1,13 @@
 //! How connections are made, and what their errors mean.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
+use postgresql::{Connector, DatabaseUrl};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
 
 use super::super::{OpenError, StoreError, WRITE_LOCK_WAIT};
 
@@ -20,23 +21,16 @@ const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// so that a server that lives says itself what is wrong.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(4);
 
-/// The systemd credential that holds the password.
-const PASSWORD_CREDENTIAL: &str = "postgresql-password";
-
 /// A pool, and how errors name its database. Connects only when it is used.
-pub(super) fn pool(mut config: Config) -> Result<(Pool, String), OpenError> {
-    let place = format!(
-        "database {} of {:?}",
-        config.get_dbname().unwrap_or_default(),
-        config.get_hosts()
-    );
-    let unavailable = |reason: String| OpenError::Store {
-        place: place.clone(),
-        source: StoreError::Unavailable(reason),
-    };
-    if let Some(password) = password().map_err(|error| unavailable(error.to_string()))? {
-        config.password(password);
-    }
+pub(super) fn pool(database: &DatabaseUrl) -> Result<(Pool, String), OpenError> {
+    let place = database.place();
+    let Connector { mut config, tls } =
+        database
+            .connector()
+            .map_err(|source| OpenError::Connector {
+                place: place.clone(),
+                source,
+            })?;
     let bound = WRITE_LOCK_WAIT.as_millis();
     config
         .application_name("transactions")
@@ -48,29 +42,18 @@ pub(super) fn pool(mut config: Config) -> Result<(Pool, String), OpenError> {
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+    let pool = Pool::builder(Manager::from_config(config, tls, recycling))
         .max_size(CONNECTIONS)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(CONNECT_WAIT))
         .create_timeout(Some(CONNECT_WAIT))
         .recycle_timeout(Some(CONNECT_WAIT))
         .build()
-        .map_err(|error| unavailable(error.to_string()))?;
+        .map_err(|error| OpenError::Store {
+            place: place.clone(),
+            source: StoreError::Unavailable(error.to_string()),
+        })?;
     Ok((pool, place))
-}
-
-/// The password that systemd passes (`LoadCredential=`); none where there is none, as with peer
-/// authentication.
-fn password() -> std::io::Result<Option<String>> {
-    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
-        return Ok(None);
-    };
-    let path = std::path::Path::new(&directory).join(PASSWORD_CREDENTIAL);
-    match std::fs::read_to_string(path) {
-        Ok(password) => Ok(Some(password.trim_end().to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// What a missing connection means to callers.
@@ -86,7 +69,7 @@ pub(super) fn pool_error(error: PoolError) -> StoreError {
 /// What an error of the server means to callers.
 pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
     let Some(state) = error.code() else {
-        return StoreError::Unavailable(error.to_string());
+        return StoreError::Unavailable(describe(error));
     };
     match *state {
         SqlState::DISK_FULL => StoreError::DiskFull,
@@ -101,9 +84,11 @@ pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
     }
 }
 
-/// The server's own words; the error's `Display` says only that there was one.
+/// The server's own words, or why there are none; the error's `Display` says only that it was one.
 fn describe(error: &tokio_postgres::Error) -> String {
-    error
-        .as_db_error()
-        .map_or_else(|| error.to_string(), |server| server.message().to_owned())
+    match (error.as_db_error(), error.source()) {
+        (Some(server), _) => server.message().to_owned(),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
 }

@@ -1,7 +1,8 @@
 //! Everything of another store, written in one transaction.
 
 use deadpool_postgres::{Object, Transaction};
-use tokio_postgres::{Config, Error};
+use postgresql::DatabaseUrl;
+use tokio_postgres::Error;
 
 use super::super::transfer::{Row, Tally};
 use super::super::{OpenError, StoreError};
@@ -41,8 +42,8 @@ pub(crate) struct Import<'a> {
 
 impl<'a> Import<'a> {
     /// Connects, and brings the database to the latest schema.
-    pub(crate) async fn connect(config: Config) -> Result<Object, OpenError> {
-        let (pool, place) = pool(config)?;
+    pub(crate) async fn connect(database: &DatabaseUrl) -> Result<Object, OpenError> {
+        let (pool, place) = pool(database)?;
         schema::migrate(&pool, &place).await?;
         pool.get().await.map_err(|error| OpenError::Store {
             place,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 
 from host import guest, inventory, network
 from host.processes import wait_until
@@ -65,7 +67,7 @@ def assess(
     the port on this machine that leads to each of the host's.
     """
     states = _unit_states(shown_units)
-    return [_inspect(service, states.get(service.unit, {}), outer_ports) for service in services]
+    return [_inspect(service, _state_of(service, states), outer_ports) for service in services]
 
 
 def wait_until_healthy(host: Host) -> list[Health]:
@@ -88,6 +90,11 @@ def wait_for(
     return last
 
 
+def _state_of(service: Service, states: Mapping[str, dict[str, str]]) -> dict[str, str]:
+    """Returns the properties of its unit, which may be a pattern of which there is one."""
+    return next((states[unit] for unit in states if fnmatch(unit, service.unit)), {})
+
+
 def _unit_states(shown_units: str) -> dict[str, dict[str, str]]:
     """Returns Id → properties."""
     states = {}
@@ -105,16 +112,18 @@ def _inspect(service: Service, state: dict[str, str], outer_ports: Mapping[int, 
     outer = outer_ports.get(service.port) if service.port is not None else None
     if outer is None:
         return Health(service, unit_state, None, "", active and service.port is None, installed)
-    url = f"http://localhost:{outer}"
-    answer, well = _probe(f"http://{FORWARD_ADDRESS}:{outer}{service.health_path}")
+    url = f"{service.scheme}://localhost:{outer}"
+    answer, well = _probe(service, f"{FORWARD_ADDRESS}:{outer}")
     shown = answer if installed else "not installed"
     return Health(service, unit_state, url, shown, active and well, installed)
 
 
-def _probe(url: str) -> tuple[str, bool]:
+def _probe(service: Service, address: str) -> tuple[str, bool]:
+    url = f"{service.scheme}://{address}{service.health_path}"
+    trust = ssl.create_default_context(cafile=service.authority) if service.authority else None
     started = time.monotonic()
     try:
-        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as response:
+        with urllib.request.urlopen(url, timeout=PROBE_SECONDS, context=trust) as response:
             milliseconds = (time.monotonic() - started) * 1000
             return f"{response.status} in {milliseconds:.0f} ms", True
     except urllib.error.HTTPError as error:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_urlsafe
 
+from host import certificates
 from host.processes import leader_pid
 from host.settings import (
     APP,
@@ -25,6 +27,9 @@ from host.settings import (
 )
 
 EXAMPLE = REPOSITORY / "ansible" / "inventories" / "example-fleet"
+
+# In a fleet its webhook crosses the network, and speaks TLS.
+BOT = "alert-bot"
 
 # Two watch each other and all the rest; a third would add nothing but load.
 MOST_MONITORING = 2
@@ -86,7 +91,17 @@ def services_of(host: Host) -> list[Service]:
     mine = {group for group, hosts in groups.items() if host.name in hosts}
     if not mine:
         return list(SERVICES_OF_A_HOST_BY_ITSELF)
-    return [service for service in SERVICES if service.group is None or service.group in mine]
+    assert seat is not None, "only a fleet has groups"
+    return [
+        replace(service, authority=authority_file(seat.network)) if service.name == BOT else service
+        for service in SERVICES
+        if service.group is None or service.group in mine
+    ]
+
+
+def authority_file(network: Host) -> Path:
+    """Returns where the certificate of the authority is that the members trust."""
+    return network.directory / "authority.pem"
 
 
 def _file(network: Host) -> Path:
@@ -128,6 +143,29 @@ def _variables(network: Host, names: list[str]) -> dict[str, object]:
         "fleet_profile": "demo",
         "fleet_network": GUEST_NETWORK,
         "fleet_webhook_tokens": {name: tokens.get(name, token_urlsafe()) for name in names},
+        **_identities(network, names, known),
         "fleet_transactions_password": known.get("fleet_transactions_password", token_urlsafe()),
         "fleet_repairs_password": known.get("fleet_repairs_password", token_urlsafe()),
+    }
+
+
+def _identities(
+    network: Host, names: list[str], known: dict[str, dict[str, str]]
+) -> dict[str, object]:
+    """Returns what the members prove themselves with; once for each set of members."""
+    if set(known.get("fleet_tls_keys", {})) == set(names):
+        kept = ("fleet_tls_authority", "fleet_tls_certificates", "fleet_tls_keys")
+        return {name: known[name] for name in kept}
+    authority = certificates.make_authority(f"{network.name} fleet")
+    seats = {name: Host(name).seat for name in names}
+    made = {
+        name: certificates.certify(authority, name, seat.address)
+        for name, seat in seats.items()
+        if seat is not None
+    }
+    authority_file(network).write_text(authority.certificate, encoding="ascii")
+    return {
+        "fleet_tls_authority": authority.certificate,
+        "fleet_tls_certificates": {name: it.certificate for name, it in made.items()},
+        "fleet_tls_keys": {name: it.key for name, it in made.items()},
     }

@@ -37,6 +37,7 @@ RUN_TOOLS = (
     Tool("slirp4netns", "slirp4netns"),
     Tool("nsenter", "util-linux"),
     Tool("ip", "iproute2"),
+    Tool("openssl", "openssl"),
     Tool("dpkg-deb", "dpkg"),
 )
 BUILD_TOOLS = (

@@ -45,6 +45,12 @@ class Service:
     # The group of a fleet's hosts that has it; None means every host. A host by
     # itself has all but the database.
     group: str | None = None
+    # Whose word proves who answers, where it speaks TLS.
+    authority: Path | None = None
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.authority is None else "https"
 
 
 APP, DATABASE, MONITORING = "app", "database", "monitoring"
@@ -63,7 +69,8 @@ SERVICES = (
     Service("unit-exporter", "unit-exporter.socket"),
     Service("node-exporter", "prometheus-node-exporter.service"),
     Service("blackbox-exporter", "prometheus-blackbox-exporter.service", group=MONITORING),
-    Service("postgresql", "postgresql.service", group=DATABASE),
+    # The cluster; `postgresql.service` is Debian's umbrella, which does nothing itself.
+    Service("postgresql", "postgresql@*.service", group=DATABASE),
 )
 
 SERVICES_OF_A_HOST_BY_ITSELF = tuple(

@@ -58,7 +58,9 @@ def plug(seat: Seat, member: Host) -> None:
     leader = leader_pid(member)
     if leader is None:
         raise StepError(f"host {member.name} has no init to connect", member.log("console"))
-    end = ("peer", "name", MEMBER_INTERFACE, "netns", str(leader))
+    # The same each time it is plugged in: slirp4netns does not learn a new one.
+    hardware = ("address", f"02:00:00:00:00:{seat.number:02x}")
+    end = ("peer", "name", MEMBER_INTERFACE, *hardware, "netns", str(leader))
     _ip(seat.network, "link", "add", _port(seat), "type", "veth", *end)
     _ip(seat.network, "link", "set", _port(seat), "master", BRIDGE, "up")
     address = f"{seat.address}/{GUEST_PREFIX_LENGTH}"

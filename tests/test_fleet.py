@@ -46,10 +46,24 @@ class Fleet:
     def hosts(self) -> list[Stack]:
         return [Stack(member) for member in self.members]
 
+    @property
+    def address_of_data(self) -> str:
+        seat = self.hosts[-1].host.seat
+        assert seat is not None
+        return seat.address
+
     def sql(self, statement: str) -> str:
         """Asks the fleet's own table, on the host that has it."""
         command = f'runuser --user postgres -- psql --tuples-only --no-align fleet --command "{statement}"'
         return self.hosts[-1].run(command).strip()
+
+    def connections(self, condition: str) -> int:
+        """Counts the connections to the database that came over the network."""
+        statement = (
+            "SELECT count(*) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid)"
+            f" WHERE client_addr IS NOT NULL AND {condition}"
+        )
+        return int(self.sql(statement))
 
     def repairs(self, since: float) -> list[tuple[str, str]]:
         """Returns host and unit of every repair that any bot has begun since then."""
@@ -130,6 +144,32 @@ def test_hosts_share_their_data_and_watch_each_other(quiet: Fleet) -> None:
         assert watcher.metric("alertmanager_cluster_members") == 4, "each of two sees two"
 
 
+def test_what_crosses_the_network_is_encrypted_where_it_carries_secrets(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    assert two.host.seat is not None
+    bot = f"//{two.host.seat.address}:5001/health"
+    ask = "curl --silent --fail --output /dev/null --max-time 5 --cacert /etc/observability-stack/authority.pem"
+    one.run(f"{ask} https:{bot}", check=True)
+    assert one.run(f"{ask} http:{bot} || echo refused") == "refused\n"
+
+    assert quiet.connections("ssl") > 0
+    assert quiet.connections("NOT ssl") == 0
+    clear = f"psql 'host={quiet.address_of_data} dbname=fleet user=fleet sslmode=disable' --command ''"
+    assert "no encryption" in quiet.hosts[-1].run(f"PGPASSWORD=x {clear} 2>&1 || true")
+
+    gossip = f"openssl s_client -connect {two.host.seat.address}:9094 -brief </dev/null 2>&1 || true"
+    assert "TLSv1.3" in one.run(gossip)
+
+
+def test_nothing_listens_but_where_the_inventory_says(quiet: Fleet) -> None:
+    for stack in quiet.hosts:
+        assert stack.host.seat is not None
+        listening = stack.run("ss --no-header --listening --tcp --udp --numeric | awk '{print $5}'")
+        addresses = {line.rpartition(":")[0] for line in listening.splitlines()}
+        own = {"127.0.0.1", "[::1]", "127.0.0.53%lo", "127.0.0.54", stack.host.seat.address}
+        assert addresses <= own, stack.host.name
+
+
 def test_healing_goes_on_without_one_alertmanager(quiet: Fleet) -> None:
     one, two, _ = quiet.hosts
     with stopped(one, "prometheus-alertmanager.service"):
@@ -187,9 +227,11 @@ def test_the_database_is_repaired_although_the_table_of_turns_is_in_it(quiet: Fl
     unit = data.run(f"echo {DATABASE_UNIT}").strip()
     since = time.time()
     data.run(KILL_LOOP.format(unit=unit))
+    its_repair = (data.host.name, unit)
+    assert wait_until(lambda: its_repair in quiet.repairs(since), HEALED_SECONDS), "not repaired"
     assert wait_until(quiet.is_quiet, HEALED_SECONDS), "not healed"
     # An API may have been found unhealthy before its database was back, and restarted after.
-    assert quiet.repairs(since).count((data.host.name, unit)) == 1
+    assert quiet.repairs(since).count(its_repair) == 1
 
 
 def test_a_deployment_stops_at_the_first_host_that_does_not_come_back(quiet: Fleet) -> None:
@@ -217,15 +259,13 @@ def test_a_deployment_stops_at_the_first_host_that_does_not_come_back(quiet: Fle
 
 def test_samples_reach_the_engine_for_the_long_term(quiet: Fleet) -> None:
     data = quiet.hosts[-1]
-    seat = data.host.seat
-    assert seat is not None
     data.run("DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes victoria-metrics", check=True)
     data.run(
         "mkdir -p /etc/systemd/system/victoria-metrics.service.d;"
-        "printf '[Service]\\nEnvironment=ARGS=\\n' > /etc/systemd/system/victoria-metrics.service.d/t.conf;"
-        "systemctl daemon-reload; systemctl start victoria-metrics"
+        "printf '[Service]\\nEnvironmentFile=\\nEnvironment=ARGS=\\n' > /etc/systemd/system/victoria-metrics.service.d/t.conf;"
+        "systemctl daemon-reload; systemctl restart victoria-metrics"
     )
-    entries = [{"url": f"http://{seat.address}:8428/api/v1/write"}]
+    entries = [{"url": f"http://{quiet.address_of_data}:8428/api/v1/write"}]
     deploy.deploy_fleet(quiet.host, variables={"prometheus_remote_write": entries})
     try:
         ask = "curl -sf 'http://localhost:8428/api/v1/query?query=count(up)by(host)'"

@@ -1,4 +1,4 @@
-//! Which room may know which: daemons → adapters → pure, and nothing back or across.
+//! Which room may know which: daemons → adapters → drivers and pure, and nothing back or across.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +13,9 @@ const ADAPTERS: [&str; 6] = [
     "systemd-bus",
     "transactions",
 ];
+
+/// What several adapters stand on.
+const DRIVERS: [&str; 1] = ["postgresql"];
 const DAEMONS: [&str; 4] = [
     "alert-bot",
     "transactions-api",
@@ -51,6 +54,7 @@ fn every_crate_stands_in_one_room() {
     let known: BTreeSet<&str> = PURE
         .iter()
         .chain(&ADAPTERS)
+        .chain(&DRIVERS)
         .chain(&DAEMONS)
         .chain(&TOOLS)
         .copied()
@@ -68,6 +72,17 @@ fn pure_crates_know_no_world() {
         let found = &crates()[name];
         assert_eq!(among(found, &IMPURE), BTreeSet::new(), "{name}");
         assert_eq!(among(found, &ADAPTERS), BTreeSet::new(), "{name}");
+        assert_eq!(among(found, &DRIVERS), BTreeSet::new(), "{name}");
+    }
+}
+
+#[test]
+fn drivers_know_no_room() {
+    for name in DRIVERS {
+        let found = &crates()[name];
+        for rooms in [&PURE[..], &ADAPTERS, &DAEMONS] {
+            assert_eq!(among(found, rooms), BTreeSet::new(), "{name}");
+        }
     }
 }
 

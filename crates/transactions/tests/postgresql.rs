@@ -14,6 +14,7 @@
 mod suite;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -93,6 +94,98 @@ async fn a_server_that_is_killed_loses_nothing_acknowledged() {
     server.relaunch();
     await_insert(&store, "during").await;
     assert_eq!(store.counts().await.unwrap().pending, 21);
+}
+
+/// Writers that go on while the server stands still, or cuts them off again and again.
+const WRITERS: usize = 32;
+
+/// What writers saw.
+struct Writing {
+    keys: usize,
+    longest: Duration,
+}
+
+/// Has writers insert, each its keys in order and each key until it is taken, while `trouble` lasts.
+async fn write_through(store: &Arc<Store>, trouble: impl Future<Output = ()>) -> Writing {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (store, is_over) = (Arc::clone(store), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let (mut keys, mut longest) = (0, Duration::ZERO);
+                while !is_over.load(Ordering::Relaxed) {
+                    let deadline = Instant::now() + PATIENCE;
+                    loop {
+                        let began = Instant::now();
+                        let done = insert(&store, &format!("{writer}-{keys}")).await;
+                        longest = longest.max(began.elapsed());
+                        match done {
+                            Ok(_) => break,
+                            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+                        }
+                    }
+                    keys += 1;
+                }
+                (keys, longest)
+            })
+        })
+        .collect();
+    trouble.await;
+    is_over.store(true, Ordering::Relaxed);
+    let mut all = Writing {
+        keys: 0,
+        longest: Duration::ZERO,
+    };
+    for writer in writers {
+        let (keys, longest) = writer.await.unwrap();
+        all.keys += keys;
+        all.longest = all.longest.max(longest);
+    }
+    all
+}
+
+/// An answer comes after the statement's bound and the connection's, whatever the server does.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_for_30_seconds_keeps_nobody_and_doubles_nothing() {
+    let server = Server::start();
+    server.create_database("still");
+    let store = Arc::new(open(&server, "still").await);
+    let written = write_through(&store, async {
+        server.signal(Signal::SIGSTOP);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        server.signal(Signal::SIGCONT);
+    })
+    .await;
+    assert!(written.longest < LONGEST_ANSWER, "{:?}", written.longest);
+    assert!(written.keys >= WRITERS);
+    let stored = store.counts().await.unwrap().pending;
+    assert_eq!(stored, u64::try_from(written.keys).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_again_and_again_double_nothing() {
+    const CUTS: usize = 30;
+    const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                       WHERE datname = 'cut' AND pid <> pg_backend_pid()";
+    let server = Arc::new(Server::start());
+    server.create_database("cut");
+    let store = Arc::new(open(&server, "cut").await);
+    let killer = Arc::clone(&server);
+    let cut = async move {
+        let cutting = tokio::task::spawn_blocking(move || {
+            let mut cut = 0;
+            while cut < CUTS {
+                cut += killer.sql("postgres", CUT).trim().parse::<usize>().unwrap();
+            }
+        });
+        cutting.await.unwrap();
+    };
+    let written = write_through(&store, cut).await;
+    assert!(written.longest < LONGEST_ANSWER, "{:?}", written.longest);
+    let stored = store.counts().await.unwrap().pending;
+    assert_eq!(stored, u64::try_from(written.keys).unwrap());
 }
 
 async fn await_insert(store: &Store, key: &str) {

@@ -18,7 +18,8 @@ pub(crate) struct Config {
     /// stopped.
     pub(crate) listen: SocketAddr,
     /// Where transactions are kept: `sqlite:` followed by an absolute path, or
-    /// `postgresql://user@host/database` (its password: credential `postgresql-password`).
+    /// `postgresql://user@host/database` (its password: credential `postgresql-password`; over a network
+    /// with `?sslmode=verify-full&sslrootcert=/path/of/authorities.pem`).
     pub(crate) store: StoreLocation,
     /// Where `transactions-api faults` breaks this daemon on purpose, for a while: for root and the
     /// daemon's own user only. Without the key nothing can.

@@ -23,7 +23,8 @@ const RATE_MAX: f64 = 10_000.0;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// The store of transactions-api: `sqlite:` followed by an absolute path, or
-    /// `postgresql://user@host/database` (its password: credential `postgresql-password`).
+    /// `postgresql://user@host/database` (its password: credential `postgresql-password`; over a network
+    /// with `?sslmode=verify-full&sslrootcert=/path/of/authorities.pem`).
     pub(crate) store: StoreLocation,
     /// Where `/metrics` and `/health` are served.
     pub(crate) metrics_address: IpAddr,

@@ -51,7 +51,7 @@ def start(
         tree.ensure_base(base, packages.log("mmdebstrap"), on_line)
         for member in forwards:
             tree.copy_tree(base, member)
-    if slirp.forwards(fleet) is not None and all(leader_pid(member) for member in forwards):
+    if _is_whole(fleet, forwards):
         return
     with progress.step("hosts: network, boot systemd"):
         # Whatever half of it an interrupted call left running.
@@ -64,6 +64,16 @@ def start(
                 slirp.forward(fleet, outer, _seat(member).address, inner)
         for member in forwards:
             boot.wait_until_booted(member)
+
+
+def _is_whole(fleet: Host, forwards: dict[Host, dict[int, int]]) -> bool:
+    """Returns whether every member runs and is plugged in, which its forwards come after."""
+    wanted = {
+        (_seat(member).address, inner): outer
+        for member, ports in forwards.items()
+        for outer, inner in ports.items()
+    }
+    return slirp.forwards(fleet) == wanted and all(leader_pid(member) for member in forwards)
 
 
 def stop(fleet: Host) -> None:

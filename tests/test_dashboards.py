@@ -29,68 +29,110 @@ VARIABLES = {
     "$__rate_interval": "15s",
 }
 
-# Panels that show nothing on a healthy demo host, each with what would fill it.
+# Queries that find nothing on a healthy demo host, each with what would make it find something.
+# The controllers are bound to the outer host's cgroup v1 under systemd-nspawn.
 EMPTY_BY_DESIGN = {
-    "Broken now": "an alert that stands; test_breaks provokes some",
-    "Firing": "an alert that stands; test_breaks provokes some",
-    "Pending": "an alert about to fire; test_breaks provokes some",
-    "Worker errors by reason": "a store that fails",
-    "Undelivered": "a bot that is down; test_breaks stops it",
-    "Rule failures": "a rule that cannot be evaluated",
-    "Throttled": "a unit with CPUQuota= that is busy",
-    "Network, where it is accounted for": "a unit with IPAccounting=",
-    "Repairs left in each budget": "a budget that was drawn upon",
-    # The controllers are bound to the outer host's cgroup v1 under systemd-nspawn.
-    "IO": "a cgroup tree with the io controller",
-    "IO, read and written": "a cgroup tree with the io controller",
-    "Tasks": "a cgroup tree with the pids controller",
-    "OOM kills in 24 h": "a cgroup tree with the memory controller",
-    "Pressure": "a kernel with psi=1",
-    "Pressure: time that some task waited": "a kernel with psi=1",
-    "Disk IO": "a host with disks of its own",
-    "Clock may be off by": "a host with a clock of its own",
+    ("Overview", "Broken now", "A"): "an alert that stands; test_breaks provokes some",
+    ("Alerts", "Firing", "A"): "an alert that stands; test_breaks provokes some",
+    ("Alerts", "Pending", "A"): "an alert about to fire; test_breaks provokes some",
+    ("Alerts", "Undelivered", "A"): "a bot that is down; test_breaks stops it",
+    ("Alerts", "Undelivered", "B"): "an Alertmanager that is down",
+    ("Alerts", "Rule failures", "A"): "a rule that cannot be evaluated",
+    ("Transactions", "Worker errors by reason", "A"): "a store that fails",
+    ("Self-healing", "Repairs left in each budget", "A"): "a budget that was drawn upon",
+    ("Units", "OOM kills in 24 h", "A"): "a cgroup tree with the memory controller",
+    ("Units", "Memory", "B"): "a cgroup tree with the memory controller",
+    ("Units", "Memory", "C"): "a cgroup tree with the memory controller",
+    ("Units", "Tasks", "B"): "a cgroup tree with the pids controller",
+    ("Units", "IO, read and written", "A"): "a cgroup tree with the io controller",
+    ("Units", "IO", "A"): "a cgroup tree with the io controller",
+    ("Units", "IO", "B"): "a cgroup tree with the io controller",
+    ("Units", "Pressure: time that some task waited", "A"): "a kernel with psi=1",
+    ("Units", "Pressure", "A"): "a kernel with psi=1",
+    ("Units", "Throttled", "A"): "a unit with CPUQuota= that is busy",
+    ("Units", "Network, where it is accounted for", "A"): "a unit with IPAccounting=",
+    ("Units", "Network, where it is accounted for", "B"): "a unit with IPAccounting=",
+    ("Node health", "Pressure: time that some task waited", "A"): "a kernel with psi=1",
+    ("Node health", "Pressure: time that some task waited", "B"): "a kernel with psi=1",
+    ("Node health", "Pressure: time that some task waited", "C"): "a kernel with psi=1",
+    ("Node health", "Disk IO", "A"): "a host with disks of its own",
+    ("Node health", "Disk IO", "B"): "a host with disks of its own",
+    ("Node health", "Clock may be off by", "A"): "a host with a clock of its own",
 }
+
+# How a variable asks for the values of a label.
+LABEL_VALUES = re.compile(r"label_values\((?P<series>.+), (?P<label>\w+)\)")
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A panel and what it asks Prometheus."""
+class Query:
+    """What one place of a dashboard asks Prometheus."""
 
     dashboard: str
     title: str
-    queries: tuple[str, ...]
+    ref: str
+    text: str
 
-    def __str__(self) -> str:
-        return f"{self.dashboard}: {self.title}"
+    @property
+    def place(self) -> tuple[str, str, str]:
+        return self.dashboard, self.title, self.ref
 
 
-def test_every_panel_shows_something_after_load_and_a_repair(stack: Stack) -> None:
-    panels = list(all_panels())
-    titles = {panel.title for panel in panels}
-    assert EMPTY_BY_DESIGN.keys() <= titles, "a panel of the list is on no dashboard"
+def test_every_query_finds_something_after_load_and_a_repair(stack: Stack) -> None:
+    queries = list(all_queries())
+    places = {query.place for query in queries}
+    assert EMPTY_BY_DESIGN.keys() <= places, "a query of the list is on no dashboard"
     since = time.time()
     put_load_on(stack)
     stack.run(f"systemctl stop {API_UNIT}")
     assert wait_until(stack.api_is_healthy, HEALED_SECONDS), "the API was not healed"
     put_load_on(stack)
-    expected = [panel for panel in panels if panel.title not in EMPTY_BY_DESIGN]
+    empty = [query for query in queries if query.place not in EMPTY_BY_DESIGN]
 
-    def empty() -> list[str]:
-        return [str(panel) for panel in expected if not has_data(stack, panel, since)]
+    def none_is_empty() -> bool:
+        empty[:] = [query for query in empty if not finds_something(stack, query, since)]
+        return not empty
 
-    assert wait_until(lambda: not empty(), FILLED_SECONDS), f"no data: {empty()}"
+    assert wait_until(none_is_empty, FILLED_SECONDS), f"no data: {empty}"
     # Those that may be empty must still be asked rightly.
-    for panel in panels:
-        has_data(stack, panel, since)
+    for query in queries:
+        finds_something(stack, query, since)
 
 
-def all_panels() -> Iterator[Panel]:
-    for file in sorted((REPOSITORY / "grafana/dashboards").glob("*.json")):
-        dashboard = json.loads(file.read_text())
+def test_every_variable_has_values(stack: Stack) -> None:
+    variables = list(all_variables())
+    assert variables
+    for variable in variables:
+        asked = LABEL_VALUES.fullmatch(variable.text)
+        assert asked, f"{variable} is asked for in another way"
+        series = urllib.parse.urlencode({"match[]": asked["series"]})
+        assert ask(stack, variable, f"/api/v1/label/{asked['label']}/values?{series}")
+
+
+def all_queries() -> Iterator[Query]:
+    """The queries of all panels and annotations."""
+    for dashboard in all_dashboards():
         for panel in panels_of(dashboard):
-            queries = tuple(filled_in(target["expr"]) for target in panel.get("targets", []))
-            if queries:
-                yield Panel(dashboard["title"], filled_in(panel["title"]), queries)
+            for target in panel.get("targets", []):
+                yield query_of(dashboard, panel["title"], target["refId"], target["expr"])
+        for annotation in dashboard["annotations"]["list"]:
+            yield query_of(dashboard, annotation["name"], "annotation", annotation["expr"])
+
+
+def all_variables() -> Iterator[Query]:
+    for dashboard in all_dashboards():
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                yield query_of(dashboard, variable["name"], "variable", variable["query"])
+
+
+def query_of(dashboard: Json, title: str, ref: str, text: str) -> Query:
+    return Query(dashboard["title"], filled_in(title), ref, filled_in(text))
+
+
+def all_dashboards() -> Iterator[Json]:
+    for file in sorted((REPOSITORY / "grafana/dashboards").glob("*.json")):
+        yield json.loads(file.read_text())
 
 
 def panels_of(node: Json) -> Iterator[Json]:
@@ -120,14 +162,14 @@ def put_load_on(stack: Stack) -> None:
     assert answer.status == 201, answer
 
 
-def has_data(stack: Stack, panel: Panel, since: float) -> bool:
-    """Whether any of the panel's queries has a value since then; a refused one is an error."""
-    found = False
-    for query in panel.queries:
-        span = urllib.parse.urlencode(
-            {"query": query, "start": since, "end": time.time(), "step": STEP_SECONDS}
-        )
-        answer = stack.request(PROMETHEUS, f"/api/v1/query_range?{span}")
-        assert answer.status in (0, 200), f"{panel}: {query}\n{answer.body}"
-        found = found or (answer.status == 200 and bool(json.loads(answer.body)["data"]["result"]))
-    return found
+def finds_something(stack: Stack, query: Query, since: float) -> bool:
+    """Whether the query has had a value since then."""
+    span = {"query": query.text, "start": since, "end": time.time(), "step": STEP_SECONDS}
+    return bool(ask(stack, query, f"/api/v1/query_range?{urllib.parse.urlencode(span)}")["result"])
+
+
+def ask(stack: Stack, query: Query, path: str) -> Json:
+    """What Prometheus answers; to refuse or not to answer is an error."""
+    answer = stack.request(PROMETHEUS, path)
+    assert answer.status == 200, f"{query}\n{answer}"
+    return json.loads(answer.body)["data"]

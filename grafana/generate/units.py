@@ -159,7 +159,7 @@ def all_units(d: dashboard.Dashboard) -> None:
             "Tasks",
             "none",
             f"sum by (unit) (systemd_unit_tasks_current{{{EACH}}})",
-            "No pids controller in this host's cgroups.",
+            "Nothing runs.",
         )
     )
     d.with_panel(
@@ -281,7 +281,7 @@ def one_unit(d: dashboard.Dashboard) -> None:
         graph(
             "Tasks",
             "none",
-            "No pids controller in this host's cgroups.",
+            "Nothing of it runs.",
             query(f"sum(systemd_unit_tasks_current{{{ONE}}})", "tasks"),
             query(f"min(systemd_unit_tasks_max{{{ONE}}})", "limit", "B"),
             span=8,

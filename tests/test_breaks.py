@@ -28,6 +28,8 @@ HEALED_STEPS = ["detected", "decided", "acted", "proved", "closed"]
 
 STOP = f"systemctl stop {API_UNIT}"
 FREEZE = f"systemctl kill --signal=SIGSTOP {API_UNIT}"
+# The rung that the policy has for each.
+REPAIR = {STOP: "start", FREEZE: "restart"}
 # Each kill waits for the restart that follows, until systemd gives up.
 KILL_LOOP = (
     f"for _ in $(seq 200); do systemctl kill --signal=SIGKILL {API_UNIT};"
@@ -70,6 +72,8 @@ def test_a_break_is_healed_and_nobody_is_paged(
     if command == STOP:
         assert timeline.seconds("/health 200") < STOP_TO_HEALTHY_SECONDS
     assert_told(stack, timeline)
+    last = f"; last: {REPAIR[command]} of {API_UNIT}, effective"
+    assert wait_until(lambda: last in bot_status(stack), RECORDED_SECONDS), bot_status(stack)
     assert_nobody_is_paged(sink, timeline)
 
 
@@ -214,6 +218,10 @@ def assert_told(stack: Stack, timeline: Timeline) -> None:
     assert all("MESSAGE_ID" in entry for entry in entries)
     explained = stack.run(f"journalctl --catalog INCIDENT_ID={incident['id']}")
     assert explained.count("Subject: ") == len(entries), "an entry has no catalog text"
+
+
+def bot_status(stack: Stack) -> str:
+    return stack.run("systemctl show --property=StatusText --value alert-bot.service").strip()
 
 
 def assert_nobody_is_paged(sink: SlackSink, timeline: Timeline) -> None:

@@ -25,7 +25,21 @@ EXPOSURE_TENTHS = {
     "transactions-worker@1.service": 10,
     "alert-bot.service": 10,
     "unit-exporter.service": 4,
+    "transactions-backup.service": 4,
 }
+
+# Units of the distribution that a drop-in of ours confines.
+THEIR_UNITS = (
+    "prometheus.service",
+    "prometheus-alertmanager.service",
+    "prometheus-node-exporter.service",
+    "prometheus-blackbox-exporter.service",
+)
+# What holds for each of them, whether by our drop-in or by the distribution's own unit.
+CONFINED = {"LockPersonality", "MemoryDenyWriteExecute", "ProtectKernelModules", "RestrictSUIDSGID"}
+# What a drop-in sets for another end than to confine.
+ARGUMENTS = {"EnvironmentFile", "Environment"}
+MEBIBYTE, GIBIBYTE = 2**20, 2**30
 
 
 # What each says of itself in the line `Status:` of `systemctl status`.
@@ -58,11 +72,34 @@ def test_unit_files_are_sound(stack: Stack, unit: str) -> None:
     assert stack.run(f"systemd-analyze verify --man=no {unit} 2>&1") == ""
 
 
-@pytest.mark.parametrize("unit", OWN_UNITS)
+@pytest.mark.parametrize("unit", EXPOSURE_TENTHS)
 def test_units_are_confined(stack: Stack, unit: str) -> None:
     threshold = EXPOSURE_TENTHS[unit]
     print("   ", stack.run(f"systemd-analyze security --no-pager {unit} | tail -1").strip())
     stack.run(f"systemd-analyze security --no-pager --threshold={threshold} {unit} >/dev/null")
+
+
+@pytest.mark.parametrize("unit", THEIR_UNITS)
+def test_what_confines_the_distributions_units_is_in_force(stack: Stack, unit: str) -> None:
+    drop_in = settings(stack.run(f"cat /etc/systemd/system/{unit}.d/50-stack.conf"))
+    wanted = {name: as_shown(value) for name, value in drop_in.items() if name not in ARGUMENTS}
+    wanted |= dict.fromkeys(CONFINED, "yes")
+    shown = stack.run(f"systemctl show --property={','.join(wanted)} {unit}")
+    assert settings(shown) == wanted
+
+
+def settings(text: str) -> dict[str, str]:
+    """The lines `NAME=VALUE` of a unit file, or of what `systemctl show` prints."""
+    lines = (line for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def as_shown(value: str) -> str:
+    """A setting as `systemctl show` prints it: sizes in bytes, capabilities in lower case."""
+    size = re.fullmatch(r"(\d+)([MG])", value)
+    if size:
+        return str(int(size[1]) * {"M": MEBIBYTE, "G": GIBIBYTE}[size[2]])
+    return value.lower() if value.startswith("CAP_") else value
 
 
 @pytest.mark.parametrize("unit", OWN_UNITS)

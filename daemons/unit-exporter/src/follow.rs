@@ -28,7 +28,7 @@ use crate::select::Selection;
 use crate::table::Table;
 
 /// Signals are reliable; this only bounds how long a mistake of ours could live.
-const RESYNC_EVERY: Duration = Duration::from_secs(600);
+pub const RESYNC_EVERY: Duration = Duration::from_secs(600);
 
 /// New units are gathered this long and listed together, so that a thousand of them a second cost
 /// ten calls a second.

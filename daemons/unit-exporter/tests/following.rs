@@ -7,10 +7,11 @@ mod common;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{Host, Kernel, PATIENCE, systemd, value};
 use systemd_bus::fake::FakeUnit;
+use unit_exporter::follow::RESYNC_EVERY;
 use units::ActiveState;
 
 const NGINX_FAILED: &str = "systemd_unit_state{unit=\"nginx.service\",state=\"failed\"} 1";
@@ -76,6 +77,30 @@ async fn what_changed_while_the_bus_was_away_is_seen_when_it_is_back() {
     // Same state, other run: only a new look at everything shows it.
     fake.put(FakeUnit::running("nginx.service").with("NRestarts", 9_u32));
     host.scrape_with("systemd_service_restart_total{unit=\"nginx.service\"} 9")
+        .await;
+}
+
+/// Lets so much time pass at once for everything but the bus.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn what_no_signal_told_of_is_seen_at_the_next_look_at_everything() {
+    let kernel = Kernel::unpack();
+    let fake = systemd(&kernel);
+    let host = Host::new(kernel);
+    host.synced().await;
+    host.scrape_with("systemd_system_running 1").await;
+    fake.put(FakeUnit::running("untold.service"));
+    pass(RESYNC_EVERY / 2).await;
+    fake.change(FakeUnit::failed("nginx.service")).await;
+    let early = host.scrape_with(NGINX_FAILED).await;
+    assert!(!early.contains("untold.service"));
+    pass(RESYNC_EVERY / 2).await;
+    host.scrape_with("systemd_unit_state{unit=\"untold.service\",state=\"active\"} 1")
         .await;
 }
 
@@ -159,6 +184,7 @@ async fn a_thousand_units_that_come_and_go_spoil_no_scrape() {
     let storm = {
         let (over, root) = (Arc::clone(&over), host.kernel.path("cgroup/system.slice"));
         tokio::spawn(async move {
+            let began = Instant::now();
             for number in 0..UNITS {
                 let name = format!("burst-{number}.service");
                 // Whole at once, as the kernel's directories come and go.
@@ -173,7 +199,7 @@ async fn a_thousand_units_that_come_and_go_spoil_no_scrape() {
                 fake.unload(&name).await;
             }
             over.store(true, Ordering::Release);
-            fake
+            (fake, f64::from(UNITS) / began.elapsed().as_secs_f64())
         })
     };
     let counter = "systemd_unit_cpu_seconds_total{unit=\"nginx.service\",mode=\"user\"}";
@@ -199,7 +225,10 @@ async fn a_thousand_units_that_come_and_go_spoil_no_scrape() {
         last = now;
     }
     assert!(scrapes > 3, "only {scrapes} scrapes during the storm");
-    let fake = storm.await.unwrap();
+    let (fake, rate) = storm.await.unwrap();
+    eprintln!(
+        "campaign: {UNITS} units came and went, {rate:.0} a second, during {scrapes} scrapes"
+    );
     // When it is over nothing is left of it, in a table that still follows.
     fake.load(FakeUnit::new(
         "calm.service",

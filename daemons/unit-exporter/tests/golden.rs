@@ -32,6 +32,15 @@ async fn the_fixture_gives_exactly_this_text() {
 }
 
 #[tokio::test]
+async fn no_limit_is_no_number() {
+    let kernel = Kernel::unpack();
+    kernel.write("cgroup/system.slice/nginx.service/memory.high", "max\n");
+    let text = Host::new(kernel).scrape();
+    assert!(text.contains("systemd_unit_memory_max_bytes{"));
+    assert!(!text.contains("systemd_unit_memory_high_bytes{"));
+}
+
+#[tokio::test]
 async fn a_second_scrape_reads_the_same_from_kept_files() {
     let kernel = Kernel::unpack();
     let host = Host::new(kernel);

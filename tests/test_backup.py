@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+from documents import sections
 from stack import API, BOT_UNITS, Stack
 
 from host.processes import wait_until
 
 UNIT = "transactions-backup.service"
 BACKUPS = "/var/lib/transactions/backups"
+LEDGER_COPY = "/root/ledger-copy.db"
 HEALTHY_SECONDS = 30.0
 RESTORE = """
 set -e
@@ -50,6 +52,20 @@ def test_a_backup_that_cannot_be_made_leaves_the_earlier_ones(stack: Stack) -> N
     finally:
         stack.run(f"chown transactions: {BACKUPS}; systemctl stop {UNIT}; systemctl reset-failed {UNIT}")
     assert stack.run(f"ls {BACKUPS}") == before
+
+
+def test_the_ledger_is_copied_and_put_back_as_the_document_says(stack: Stack) -> None:
+    stack.wait_until_quiet()
+    copy, *put_back = sections("operate.md")["Back up the bot's ledger"].commands
+    incidents = "alert-bot incidents --json --since 90d"
+    try:
+        stack.run(copy)
+        before = stack.run(incidents)
+        for command in put_back:
+            stack.run(command)
+    finally:
+        stack.run(f"systemctl start {' '.join(BOT_UNITS)}; rm -f {LEDGER_COPY}")
+    assert stack.run(incidents) == before
 
 
 def post(stack: Stack) -> str:

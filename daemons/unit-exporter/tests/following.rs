@@ -173,6 +173,7 @@ fn is_failed_collector(line: &str) -> bool {
     line.starts_with("unit_exporter_collector_success{") && line.ends_with("} 0")
 }
 
+#[allow(clippy::print_stderr)] // How fast it was belongs into the transcript.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_units_that_come_and_go_spoil_no_scrape() {
     const UNITS: u32 = 1_000;

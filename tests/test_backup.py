@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 
 from documents import sections
-from stack import API, BOT_UNITS, Stack
+from stack import API, API_UNIT, BOT_UNITS, Stack
 
 from host.processes import wait_until
 
@@ -56,16 +57,19 @@ def test_a_backup_that_cannot_be_made_leaves_the_earlier_ones(stack: Stack) -> N
 
 def test_the_ledger_is_copied_and_put_back_as_the_document_says(stack: Stack) -> None:
     stack.wait_until_quiet()
+    broken = time.time()
+    stack.run(f"systemctl stop {API_UNIT}")
+    assert wait_until(lambda: stack.incidents(broken) != [], HEALTHY_SECONDS)
+    stack.wait_until_quiet()
+    told = stack.incidents(broken)
     copy, *put_back = sections("operate.md")["Back up the bot's ledger"].commands
-    incidents = "alert-bot incidents --json --since 90d"
     try:
         stack.run(copy)
-        before = stack.run(incidents)
         for command in put_back:
             stack.run(command)
     finally:
         stack.run(f"systemctl start {' '.join(BOT_UNITS)}; rm -f {LEDGER_COPY}")
-    assert stack.run(incidents) == before
+    assert stack.incidents(broken) == told
 
 
 def post(stack: Stack) -> str:

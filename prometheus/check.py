@@ -27,6 +27,7 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 ROLES = HERE.parent / "ansible" / "roles"
+EXAMPLE = HERE.parent / "ansible" / "examples" / "own-services"
 ROLES_WITH_VARIABLES = ("stack", "transactions", "prometheus", "alertmanager")
 PROFILES = ("production", "demo")
 
@@ -127,6 +128,17 @@ def check_rules(tools: Path, profile: str, directory: Path) -> None:
     print(f"{profile}: {len(rules)} rule files, {len(files)} test files")
 
 
+def check_example(tools: Path, directory: Path) -> None:
+    """Renders and tests the alerts that the example has for its own services."""
+    variables = yaml.safe_load((EXAMPLE / "group_vars" / "all.yml").read_text())
+    template = EXAMPLE / "prometheus" / "own-services.yml.j2"
+    rules = render(RULES, template, variables, directory / template.stem)
+    run(tools / "promtool", "check", "rules", rules)
+    tests = shutil.copy(EXAMPLE / "prometheus" / "tests.yml", directory)
+    run(tools / "promtool", "test", "rules", tests)
+    print(f"{EXAMPLE.name}: 1 rule file, 1 test file")
+
+
 def render_routes(profile: str, settings: str, directory: Path) -> Path:
     """Renders alertmanager.yml as it is where people are told by these settings."""
     variables = role_variables(profile, RECEIVER_SETTINGS[settings])
@@ -179,6 +191,7 @@ def main() -> int:
             for profile in PROFILES:
                 check_rules(tools, profile, Path(scratch) / profile)
                 check_routes(tools, profile, Path(scratch) / profile)
+            check_example(tools, Path(scratch) / "example")
         except CheckFailed as failure:
             print(failure, file=sys.stderr)
             return 1

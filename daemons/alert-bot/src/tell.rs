@@ -67,7 +67,7 @@ impl Notice {
             | Reason::AtMaxInstances
             | Reason::AlertLasts => Self::Exhausted,
             Reason::CircuitOpen => Self::CircuitOpen,
-            Reason::Flapping | Reason::Demoted => Self::Ineffective,
+            Reason::Flapping => Self::Ineffective,
             _ => Self::Escalated,
         }
     }

@@ -290,6 +290,76 @@ fn a_repair_that_does_not_help_goes_up_the_ladder_to_people() {
 }
 
 #[test]
+fn a_circuit_that_opens_is_told_and_shown() {
+    let scene = Scene::new(stopped());
+    let breaker = "mode = \"auto\"\nbreaker = { failures = 1 }";
+    reload(&scene, &POLICY.replace("mode = \"auto\"", breaker));
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("people are told", || {
+        scene.told.has("RemediationCircuitOpen")
+    });
+    let told = scene.told.last("RemediationCircuitOpen").unwrap();
+    assert_eq!(told["labels"]["severity"], "warning");
+    assert_eq!(scene.actions(), ["StartUnit"], "no other rung is tried");
+    until("the metric shows it", || {
+        scene
+            .bot
+            .metric("alert_bot_circuit_open{rule=\"api-down\"}")
+            == Some(1.0)
+    });
+    let left = "alert_bot_budget_remaining{name=\"api-down\",scope=\"rule\"}";
+    assert_eq!(scene.bot.metric(left), Some(2.0));
+    let (ok, said) = scene.bot.run(&["resume", "--rule", "api-down"]);
+    assert!(ok, "{said}");
+    until("the metric shows that, too", || {
+        scene
+            .bot
+            .metric("alert_bot_circuit_open{rule=\"api-down\"}")
+            == Some(0.0)
+    });
+    assert!(!scene.bot.run(&["resume", "--rule", "another"]).0);
+}
+
+#[test]
+fn a_rule_that_masks_a_fault_asks_and_says_so_until_a_person_trusts_it_again() {
+    let scene = Scene::new(stopped());
+    let once = "mode = \"auto\"\nefficacy = { max_repairs = 1 }";
+    reload(&scene, &POLICY.replace("mode = \"auto\"", once));
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    scene.change(stopped());
+    let again = webhook(&[alert("Down", API, 2)]);
+    assert_eq!(scene.bot.post(Some("token"), &again).status, 200);
+    until("it is asked", || {
+        scene.told.has("RemediationAwaitingApproval")
+    });
+    until("people learn why", || {
+        scene.told.has("RemediationIneffective")
+    });
+    let told = scene.told.last("RemediationIneffective").unwrap();
+    let summary = told["annotations"]["summary"].as_str().unwrap();
+    assert!(summary.contains("masking a fault"), "{summary}");
+    assert_eq!(told["labels"]["rule"], "api-down");
+    assert_eq!(scene.actions(), ["StartUnit"], "it does nothing by itself");
+    let (_, status) = scene.bot.run(&["status"]);
+    assert!(status.contains("demoted to approval: api-down"), "{status}");
+
+    let (ok, said) = scene.bot.run(&["resume", "--rule", "api-down"]);
+    assert!(ok, "{said}");
+    until("it is started again", || {
+        scene.actions() == ["StartUnit", "StartUnit"]
+    });
+    scene.change(FakeUnit::running(API));
+    until("people learn that it is over", || {
+        scene.told.is_over("RemediationIneffective")
+    });
+}
+
+#[test]
 fn what_polkit_denies_is_not_tried_again_and_people_learn_it() {
     let scene = Scene::new(stopped());
     scene

@@ -182,6 +182,10 @@ impl<L: Ledger> Engine<L> {
                     ),
                 );
                 self.teller.stand(Notice::AwaitingApproval, about);
+                if reason == Reason::Demoted {
+                    self.teller
+                        .stand(Notice::Ineffective, masks_a_fault(incident));
+                }
             }
         }
         self.wait(id, wait);
@@ -359,6 +363,15 @@ pub(super) fn about(incident: &Incident, summary: String) -> About {
         service: incident.trigger.label("service").to_owned(),
         summary,
     }
+}
+
+/// A rule that lost its freedom to act is news of its own, beside the question about this repair.
+fn masks_a_fault(incident: &Incident) -> About {
+    let (target, rule) = (&incident.target, &incident.rule);
+    let summary = format!(
+        "repairs by {rule} fail or repeat too often: a restart of {target} is masking a fault"
+    );
+    about(incident, summary)
 }
 
 /// How an incident ended that a decision not to act closed.

@@ -38,7 +38,7 @@ CAMPAIGNS = (
         "decisions: generated alert sequences",
         "remediation",
         "test(every_sequence_of_events_keeps_every_promise)",
-        {"REMEDIATION_SEQUENCES": "100000"},
+        {"REMEDIATION_SEQUENCES": "1000000"},
     ),
     Campaign(
         "the bot's engine: simulated crashes, hangs, clocks",

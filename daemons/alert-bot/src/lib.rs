@@ -29,6 +29,7 @@ mod pressure;
 mod record;
 mod restarts;
 mod serve;
+mod silence;
 #[cfg(test)]
 mod simulation;
 mod situation;

@@ -65,7 +65,10 @@ async fn live(
     let outside = Outside {
         units: Arc::new(systemd.clone()),
         prober: Arc::new(NetworkProber),
-        sink: Arc::new(Alertmanagers(config.alertmanagers.clone())),
+        sink: Arc::new(Alertmanagers {
+            urls: config.alertmanagers.clone(),
+            host: config.host.clone(),
+        }),
         clock: Arc::new(SystemClock),
         cgroups: Arc::new(Cgroups::at("/sys/fs/cgroup")),
         journal: open_journal(&config),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 use jiff::Timestamp;
 use ledger::{LedgerError, Store};
 use remediation::{AlertNow, Probe, Signal, Trigger};
@@ -19,6 +19,7 @@ use crate::engine::Event;
 use crate::outbound::{self, HttpUrl};
 use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, TellError, UnitControl};
 use crate::restarts::RunChange;
+use crate::silence::{Silence, quoted};
 use crate::tell::OwnAlert;
 
 /// Alertmanager answers a post in about a millisecond; one that hangs must not dam up the rest.
@@ -96,7 +97,11 @@ impl Ledger for ledger::Ledger {
 }
 
 /// Every Alertmanager of the configuration.
-pub(crate) struct Alertmanagers(pub(crate) Vec<HttpUrl>);
+pub(crate) struct Alertmanagers {
+    pub(crate) urls: Vec<HttpUrl>,
+    /// This host's `host` label.
+    pub(crate) host: String,
+}
 
 /// The part of `GET /api/v2/alerts` that matters here.
 #[derive(Deserialize)]
@@ -116,7 +121,7 @@ impl AlertSink for Alertmanagers {
         async move {
             let body = serde_json::to_vec(alerts).map_err(|error| TellError(error.to_string()))?;
             let body = Bytes::from(body);
-            let posts = self.0.iter().map(|url| post_one(url, body.clone()));
+            let posts = self.urls.iter().map(|url| post_one(url, body.clone()));
             let failures: Vec<String> = join_all(posts).await.into_iter().flatten().collect();
             if failures.is_empty() {
                 Ok(())
@@ -129,7 +134,10 @@ impl AlertSink for Alertmanagers {
 
     fn ask<'a>(&'a self, trigger: &'a Trigger) -> BoxFuture<'a, AlertNow> {
         async move {
-            let asked = self.0.iter().map(|url| ask_one(url, trigger));
+            let asked = self
+                .urls
+                .iter()
+                .map(|url| ask_one(url, &self.host, trigger));
             let answers = join_all(asked).await;
             // One that knows of a silence is enough: people may reach only one of them.
             let heard = [AlertNow::Silenced, AlertNow::Firing];
@@ -158,7 +166,38 @@ async fn post_one(base: &HttpUrl, body: Bytes) -> Option<String> {
     }
 }
 
-async fn ask_one(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
+async fn ask_one(base: &HttpUrl, host: &str, trigger: &Trigger) -> AlertNow {
+    match trigger {
+        Trigger::Alert(_) => ask_for_alerts(base, trigger).await,
+        Trigger::UnitFailed(unit) => {
+            let labels = [
+                ("alertname", trigger.name()),
+                ("unit", unit.as_str()),
+                ("host", host),
+            ];
+            // systemd speaks before there is an alert that a silence could show up on.
+            let silenced = is_silenced(base, &labels);
+            match join(silenced, ask_for_alerts(base, trigger)).await {
+                (true, _) => AlertNow::Silenced,
+                (false, alert_now) => alert_now,
+            }
+        }
+    }
+}
+
+/// Whether a silence that is in force covers an alert with these labels.
+async fn is_silenced(base: &HttpUrl, labels: &[(&str, &str)]) -> bool {
+    let Ok(url) = base.with_path("/api/v2/silences") else {
+        return false;
+    };
+    let Ok((_, body)) = outbound::get(&url, TELL_TIMEOUT).await else {
+        return false;
+    };
+    let known = serde_json::from_slice::<Vec<Silence>>(&body).unwrap_or_default();
+    known.iter().any(|silence| silence.covers(labels))
+}
+
+async fn ask_for_alerts(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
     let (filters, own) = match trigger {
         Trigger::Alert(alert) => {
             let named = ["alertname", "unit", "host"].map(|name| (name, alert.label(name)));
@@ -169,7 +208,7 @@ async fn ask_one(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
     let filters: Vec<String> = filters
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("filter={name}%3D{}", quoted(value)))
+        .map(|(name, value)| format!("filter={name}%3D{}", percent_encoded(&quoted(value))))
         .collect();
     let path = format!("/api/v2/alerts?{}", filters.join("&"));
     let Ok(url) = base.with_path(&path) else {
@@ -196,15 +235,6 @@ async fn ask_one(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
         }
         _ => AlertNow::Firing,
     }
-}
-
-/// A matcher's value in quotes, escaped for a matcher and then for a URL.
-fn quoted(value: &str) -> String {
-    let escaped = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    percent_encoded(&format!("\"{escaped}\""))
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -299,8 +329,9 @@ mod tests {
 
     #[test]
     fn a_label_cannot_leave_its_quotes() {
-        assert_eq!(quoted("a.service"), "%22a.service%22");
-        assert_eq!(quoted("\"} or 1"), "%22%5C%22%7D%20or%201%22");
-        assert_eq!(quoted("a\nb"), "%22a%5Cnb%22");
+        let in_url = |value| percent_encoded(&quoted(value));
+        assert_eq!(in_url("a.service"), "%22a.service%22");
+        assert_eq!(in_url("\"} or 1"), "%22%5C%22%7D%20or%201%22");
+        assert_eq!(in_url("a\nb"), "%22a%5Cnb%22");
     }
 }

@@ -264,6 +264,26 @@ fn systemds_own_signal_is_enough() {
 }
 
 #[test]
+fn a_silence_set_before_there_is_any_alert_holds_what_systemd_asks_for() {
+    let scene = Scene::new(FakeUnit::running(API));
+    scene.told.silences(API, "active");
+    scene.change(FakeUnit::failed(API));
+    until("it is held", || {
+        let held = "alert_bot_decisions_total{decision=\"hold\",reason=\"silenced\"}";
+        scene.bot.metric(held) == Some(1.0)
+    });
+    assert!(scene.actions().is_empty());
+    scene.told.silences(API, "expired");
+    scene.change(FakeUnit::failed(API));
+    until("it is started", || {
+        scene
+            .actions()
+            .last()
+            .is_some_and(|last| last == "StartUnit")
+    });
+}
+
+#[test]
 fn a_repair_that_does_not_help_goes_up_the_ladder_to_people() {
     let scene = Scene::new(stopped());
     assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);

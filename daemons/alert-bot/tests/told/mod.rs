@@ -10,7 +10,14 @@ use serde_json::{Value, json};
 pub(crate) struct Told {
     pub(crate) url: String,
     alerts: Arc<Mutex<Vec<Value>>>,
-    firing: Arc<Mutex<Vec<Value>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What it says when it is asked.
+#[derive(Default)]
+struct Known {
+    firing: Vec<Value>,
+    silences: Vec<Value>,
 }
 
 impl Told {
@@ -18,27 +25,30 @@ impl Told {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let alerts = Arc::new(Mutex::new(Vec::new()));
-        let firing = Arc::new(Mutex::new(Vec::new()));
-        let (remember, known) = (alerts.clone(), firing.clone());
+        let known = Arc::new(Mutex::new(Known::default()));
+        let (remember, say) = (alerts.clone(), known.clone());
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client may leave early.
-                drop(answer(&stream, &remember, &known));
+                drop(answer(&stream, &remember, &say));
             }
         });
-        Self {
-            url,
-            alerts,
-            firing,
-        }
+        Self { url, alerts, known }
     }
 
     /// From now on the alert of this fingerprint fires.
     pub(crate) fn fires(&self, fingerprint: &Value) {
         let status = json!({"state": "active", "silencedBy": [], "inhibitedBy": []});
         let alert = json!({"fingerprint": fingerprint, "status": status});
-        self.firing.lock().unwrap().push(alert);
+        self.known.lock().unwrap().firing.push(alert);
+    }
+
+    /// From now on a silence covers every alert of this unit; the last one counts.
+    pub(crate) fn silences(&self, unit: &str, state: &str) {
+        let matcher = json!({"name": "unit", "value": unit, "isRegex": false, "isEqual": true});
+        let silence = json!({"status": {"state": state}, "matchers": [matcher]});
+        self.known.lock().unwrap().silences = vec![silence];
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -67,16 +77,18 @@ impl Told {
 fn answer(
     stream: &TcpStream,
     remember: &Mutex<Vec<Value>>,
-    known: &Mutex<Vec<Value>>,
+    known: &Mutex<Known>,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     let mut is_post = false;
+    let mut asks_for_silences = false;
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let line = line.trim().to_ascii_lowercase();
         is_post |= line.starts_with("post ");
+        asks_for_silences |= line.starts_with("get /api/v2/silences ");
         if let Some(bytes) = line.strip_prefix("content-length: ") {
             length = bytes.parse().unwrap();
         }
@@ -91,7 +103,13 @@ fn answer(
         remember.lock().unwrap().extend(told);
     }
     let mut stream = stream;
-    let body = Value::from(known.lock().unwrap().clone()).to_string();
+    let known = known.lock().unwrap();
+    let said = if asks_for_silences {
+        &known.silences
+    } else {
+        &known.firing
+    };
+    let body = Value::from(said.clone()).to_string();
     let length = body.len();
     write!(
         stream,

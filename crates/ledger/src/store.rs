@@ -107,3 +107,23 @@ impl Store {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_on_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("ledger.db")).unwrap();
+        let of = |name| {
+            let read = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+            store
+                .connection
+                .pragma_query_value(None, name, read)
+                .unwrap()
+        };
+        assert_eq!(of("synchronous"), 2.into(), "FULL, which syncs each commit");
+        assert_eq!(of("journal_mode"), "wal".to_owned().into());
+    }
+}

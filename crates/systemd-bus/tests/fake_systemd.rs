@@ -53,6 +53,7 @@ async fn facts_tell_what_systemd_shows() {
         FakeUnit::running("api.service")
             .with("NRestarts", 3_u32)
             .common("Requires", vec!["api.socket", "db.service"])
+            .common("BindsTo", vec!["cache.service"])
             .common("JobType", "restart"),
     );
     host.fake.put(FakeUnit::new(
@@ -61,15 +62,18 @@ async fn facts_tell_what_systemd_shows() {
         "listening",
     ));
     host.fake.put(FakeUnit::failed("db.service"));
+    host.fake.put(FakeUnit::failed("cache.service"));
 
-    let facts = host.systemd.facts(&unit("api.service")).await.unwrap();
+    let mut facts = host.systemd.facts(&unit("api.service")).await.unwrap();
     assert_eq!(facts.active_state, ActiveState::Active);
     assert_eq!(facts.main_pid, Some(4321));
     assert_eq!(facts.n_restarts, Some(3));
     assert_eq!(facts.active_enter_usec, Some(1_700_000_000_500_000));
     assert_eq!(facts.invocation_id, Some("ab".repeat(16)));
     assert_eq!(facts.queued_job.as_deref(), Some("restart"));
-    assert_eq!(facts.failed_requirements, [unit("db.service")]);
+    facts.failed_requirements.sort();
+    let failed = ["cache.service", "db.service"].map(unit);
+    assert_eq!(facts.failed_requirements, failed);
 }
 
 #[tokio::test]

@@ -325,6 +325,9 @@ impl Clock for SystemClock {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -333,5 +336,65 @@ mod tests {
         assert_eq!(in_url("a.service"), "%22a.service%22");
         assert_eq!(in_url("\"} or 1"), "%22%5C%22%7D%20or%201%22");
         assert_eq!(in_url("a\nb"), "%22a%5Cnb%22");
+    }
+
+    /// For every answer that is to come.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Answers one request so, and gives back its first line.
+    async fn answer_one(listener: TcpListener, status: &str, body: &str) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = String::new();
+        let mut reader = BufReader::new(&mut stream);
+        reader.read_line(&mut request).await.unwrap();
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        request
+    }
+
+    #[tokio::test]
+    async fn a_query_holds_where_prometheus_returns_a_sample() {
+        for (status, body, wanted) in [
+            (
+                "200 OK",
+                r#"{"data":{"result":[{"value":[0,"1"]}]}}"#,
+                Ok(()),
+            ),
+            ("200 OK", r#"{"data":{"result":[]}}"#, Err("no sample")),
+            (
+                "400 Bad Request",
+                r#"{"error":"parse error"}"#,
+                Err("answered 400"),
+            ),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let probe = Probe::PromQl {
+                url: format!("http://{}", listener.local_addr().unwrap()),
+                query: "up == 1".into(),
+            };
+            let answered = answer_one(listener, status, body);
+            let (probed, request) = join(NetworkProber.probe(&probe, PATIENCE), answered).await;
+            assert_eq!(
+                request,
+                "GET /api/v1/query?query=up%20%3D%3D%201 HTTP/1.1\r\n"
+            );
+            match (probed, wanted) {
+                (Ok(()), Ok(())) => {}
+                (Err(said), Err(part)) => assert!(said.contains(part), "{said}"),
+                (probed, _) => panic!("{body}: {probed:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_answers_while_somebody_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let probe = Probe::Tcp {
+            address: listener.local_addr().unwrap().to_string(),
+        };
+        assert_eq!(NetworkProber.probe(&probe, PATIENCE).await, Ok(()));
+        drop(listener);
+        assert!(NetworkProber.probe(&probe, PATIENCE).await.is_err());
     }
 }

@@ -16,6 +16,8 @@ const API: &str = "api.service";
 struct Scene {
     systemd: FakeSystemd,
     told: Told,
+    /// The other Alertmanager.
+    also_told: Told,
     bot: Bot,
     /// What the fake systemd lives on.
     runtime: tokio::runtime::Runtime,
@@ -33,15 +35,19 @@ impl Scene {
         let systemd =
             runtime.block_on(async { FakeSystemd::listen(&directory.path().join("bus")).unwrap() });
         systemd.put(api);
-        let told = Told::listen();
+        let (told, also_told) = (Told::listen(), Told::listen());
         let mut setup = Setup::new();
         setup.bus(systemd.address());
-        setup.replace_line(0, &format!("alertmanagers = [\"{}\"]", told.url));
+        setup.replace_line(
+            0,
+            &format!("alertmanagers = [{:?}, {:?}]", told.url, also_told.url),
+        );
         setup.write_policy(POLICY);
         let scene = Self {
             bot: setup.start(),
             systemd,
             told,
+            also_told,
             runtime,
             _directory: directory,
         };
@@ -101,14 +107,22 @@ fn a_stopped_unit_is_started_once_proven_and_told() {
     let scene = Scene::new(stopped());
     assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
     until("it is started", || scene.actions() == ["StartUnit"]);
-    until("it is told", || scene.told.has("RemediationInProgress"));
+    for alertmanager in [&scene.told, &scene.also_told] {
+        until("it is told", || alertmanager.has("RemediationInProgress"));
+    }
+    assert_eq!(
+        scene.bot.metric("alert_bot_alert_to_action_seconds_count"),
+        Some(1.0)
+    );
     scene.change(FakeUnit::running(API));
     until("it is proven", || {
         scene.outcome().as_deref() == Some("effective")
     });
-    until("the notice is ended", || {
-        scene.told.is_over("RemediationInProgress")
-    });
+    for alertmanager in [&scene.told, &scene.also_told] {
+        until("the notice is ended", || {
+            alertmanager.is_over("RemediationInProgress")
+        });
+    }
 
     // Alertmanager says it again, with the token of yesterday.
     let answered = scene.systemd.answered();
@@ -491,6 +505,58 @@ fn a_pause_holds_and_its_end_lets_go() {
 }
 
 #[test]
+fn what_would_be_decided_is_explained_and_not_done() {
+    let scene = Scene::new(stopped());
+    let (ok, said) = scene.bot.explain(&down());
+    assert!(ok, "{said}");
+    for part in ["yes  ", "=> act: due (", "start of api.service, rung 2"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let (ok, said) = scene.bot.explain(&webhook(&[alert("Other", API, 1)]));
+    assert!(ok && said.contains("=> ignore: no-rule ("), "{said}");
+    let (ok, said) = scene.bot.explain("{}");
+    assert!(!ok && said.contains("is no webhook"), "{said}");
+    assert!(scene.actions().is_empty());
+    assert!(scene.bot.incidents().is_empty());
+}
+
+#[test]
+fn incidents_are_picked_by_unit_outcome_and_age() {
+    let scene = Scene::new(stopped());
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    until("it is started", || scene.actions() == ["StartUnit"]);
+    scene.change(FakeUnit::running(API));
+    until("it is proven", || {
+        scene.outcome().as_deref() == Some("effective")
+    });
+    for (filter, found) in [
+        (["--unit", API], 1),
+        (["--unit", "other.service"], 0),
+        (["--outcome", "effective"], 1),
+        (["--outcome", "resolved"], 0),
+        (["--since", "1h"], 1),
+        (["--since", "0s"], 0),
+    ] {
+        let incidents = scene.bot.incidents_where(&filter);
+        assert_eq!(incidents.len(), found, "{filter:?}");
+    }
+    let (ok, listed) = scene.bot.run(&["incidents", "--outcome", "effective"]);
+    assert!(ok && listed.contains("Down (1 attempt)"), "{listed}");
+}
+
+#[test]
+fn somebody_elses_restart_is_counted_as_such() {
+    let scene = Scene::new(FakeUnit::running(API));
+    scene.change(FakeUnit::running(API));
+    scene.change(FakeUnit::running(API).common("InvocationID", vec![0xcd_u8; 16]));
+    until("it is counted", || {
+        let counted = "alert_bot_unit_restarts_total{cause=\"manual\",unit=\"api.service\"}";
+        scene.bot.metric(counted) == Some(1.0)
+    });
+    assert!(scene.actions().is_empty());
+}
+
+#[test]
 fn replaying_what_was_decided_decides_the_same() {
     let scene = Scene::new(stopped());
     assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
@@ -499,9 +565,18 @@ fn replaying_what_was_decided_decides_the_same() {
     });
     let (ok, same) = scene.bot.run(&["simulate", "--since", "1d"]);
     assert!(ok && same.contains(", 0 would differ"), "{same}");
+    let (ok, exported) = scene.bot.run(&["simulate", "--since", "1d", "--export"]);
+    assert!(ok, "{exported}");
+    let history = scene.bot.write("history", &exported);
+    let from_file = || scene.bot.run(&["simulate", "--history", &history]).1;
+    assert_eq!(from_file(), same);
     scene
         .bot
         .write_policy(&POLICY.replace("mode = \"auto\"", "mode = \"observe\""));
     let (_, other) = scene.bot.run(&["simulate", "--since", "1d"]);
     assert!(other.contains("was act (due), would be observe"), "{other}");
+    assert_eq!(from_file(), other);
+    scene.bot.write("history", "{}\n");
+    let (ok, said) = scene.bot.run(&["simulate", "--history", &history]);
+    assert!(!ok && said.contains("history:1: is no decision"), "{said}");
 }

@@ -4,8 +4,8 @@
 
 mod bot;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use bot::{Bot, Setup, alert, until, webhook};
@@ -211,6 +211,97 @@ fn a_bad_policy_takes_no_polkit_rule_away() {
     assert!(!ok && said.contains("policy.toml:2"), "{said}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
     assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn a_polkit_rule_that_is_older_than_the_policy_is_noticed() {
+    let bot = Bot::start();
+    let file = bot.write("50-alert-bot.rules", "// As it was.\n");
+    let validate = ["validate", "--polkit-rules", &file];
+    let (_, said) = bot.run(&validate);
+    assert!(said.contains("is not what the policy needs"), "{said}");
+    assert!(bot.run(&["polkit-rules", "-o", &file]).0);
+    let (_, said) = bot.run(&validate);
+    assert!(!said.contains("is not what the policy needs"), "{said}");
+}
+
+#[test]
+fn tests_of_a_policy_fail_as_a_command_does() {
+    let bot = Bot::start();
+    let expecting = |action: &str| {
+        let test = format!(
+            "[[test]]\nname = \"it is down\"\nalert = {{ alertname = \"Down\", unit = \"api.service\" }}\n\
+             expect = {{ action = \"{action}\" }}\n"
+        );
+        bot.run(&["test", &bot.write("tests.toml", &test)])
+    };
+    let (ok, said) = expecting("restart");
+    assert!(ok && said.contains("1 tests, 0 failed"), "{said}");
+    let (ok, said) = expecting("stop");
+    assert!(!ok && said.contains("1 tests, 1 failed"), "{said}");
+    assert!(said.contains("tests.toml:1: it is down"), "{said}");
+}
+
+#[test]
+fn whoever_is_let_in_may_ask_but_only_operators_may_order() {
+    /// Debian's nobody; who has no name orders nothing either.
+    const STRANGERS: [u32; 2] = [65_534, 54_321];
+    let bot = Bot::start();
+    let pause = ["pause", "--for", "10m", "--why", "a test"];
+    for uid in STRANGERS {
+        let (ok, said) = bot.run_as_stranger(uid, &["status"]);
+        assert!(ok, "{uid}: {said}");
+        let (ok, said) = bot.run_as_stranger(uid, &pause);
+        assert!(!ok && said.contains("may only ask"), "{uid}: {said}");
+    }
+    assert_eq!(bot.metric("alert_bot_paused"), Some(0.0));
+
+    let setup = Setup::new();
+    setup.replace_line(0, "operators = [\"nobody\"]");
+    let bot = setup.start();
+    let (ok, said) = bot.run_as_stranger(STRANGERS[0], &pause);
+    assert!(ok, "{said}");
+    let (_, status) = bot.run(&["status"]);
+    assert!(status.contains(" by nobody: a test"), "{status}");
+}
+
+#[test]
+fn a_chain_that_falls_silent_is_noticed_and_its_pulse_passed_on() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/ping", elsewhere.local_addr().unwrap());
+    let pinged = std::thread::spawn(move || {
+        let (mut stream, _) = elsewhere.accept().unwrap();
+        let mut request = String::new();
+        BufReader::new(&stream).read_line(&mut request).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+        request
+    });
+    let setup = Setup::new();
+    setup.append(&format!("[watchdog]\ntimeout = \"1s\"\nping_url = {url:?}"));
+    let bot = setup.start();
+    let last_received = "alert_bot_watchdog_last_received_timestamp_seconds";
+    until("the silence is noticed", || {
+        bot.get("/health").body.contains("\"watchdog_lost\":true")
+    });
+    assert!(bot.has_said("the chain from Prometheus to the bot is broken"));
+    let (_, status) = bot.run(&["status"]);
+    assert!(
+        status.contains("the Watchdog alert no longer arrives"),
+        "{status}"
+    );
+    assert_eq!(bot.metric(last_received), Some(0.0), "it never came");
+    assert!(!pinged.is_finished());
+
+    let pulse = webhook(&[alert("Watchdog", "", 1)]);
+    assert_eq!(bot.post(Some("token"), &pulse).status, 200);
+    until("it is heard again", || {
+        bot.has_said("the alert that always fires arrives again")
+    });
+    assert!(bot.metric(last_received) > Some(0.0));
+    assert_eq!(pinged.join().unwrap(), "GET /ping HTTP/1.1\r\n");
+    assert!(bot.dispositions().is_empty(), "a pulse is no work");
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 #![allow(dead_code)] // Each file of tests uses its part.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -103,6 +106,13 @@ impl Setup {
         fs::write(file, lines.join("\n")).unwrap();
     }
 
+    /// Lines after all others, such as a table.
+    pub(crate) fn append(&self, lines: &str) {
+        let file = self.path("alert-bot.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{text}\n{lines}\n")).unwrap();
+    }
+
     pub(crate) fn remove_token(&self) {
         fs::remove_file(self.path("credentials/webhook-token")).unwrap();
     }
@@ -148,12 +158,21 @@ impl Setup {
                 break address.trim().parse().unwrap();
             }
         };
+        let said = Arc::new(Mutex::new(String::new()));
+        let written = said.clone();
         // Somebody has to read on, or the bot would wait for its log.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let mut written = written.lock().unwrap();
+                written.push_str(&line);
+                written.push('\n');
+            }
+        });
         Bot {
             setup: self,
             process,
             address,
+            said,
         }
     }
 }
@@ -167,6 +186,8 @@ pub(crate) struct Bot {
     setup: Setup,
     process: Child,
     pub(crate) address: SocketAddr,
+    /// Its log since it accepts alerts.
+    said: Arc<Mutex<String>>,
 }
 
 impl Bot {
@@ -228,14 +249,30 @@ impl Bot {
         line.rsplit(' ').next()?.parse().ok()
     }
 
+    /// Whether its log has a line with this text.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.said.lock().unwrap().contains(text)
+    }
+
     /// A subcommand of the same binary: whether it succeeded, and what it said.
     pub(crate) fn run(&self, arguments: &[&str]) -> (bool, String) {
-        let output = self.setup.command(arguments).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&said).into_owned(),
-        )
+        finish(&mut self.setup.command(arguments))
+    }
+
+    /// The same, run by somebody who is let in to the control socket and is not root.
+    #[allow(clippy::disallowed_methods)] // This is no daemon.
+    pub(crate) fn run_as_stranger(&self, uid: u32, arguments: &[&str]) -> (bool, String) {
+        let open_to_all = |name: &str, mode| {
+            fs::set_permissions(self.setup.path(name), Permissions::from_mode(mode)).unwrap();
+        };
+        open_to_all("", 0o755);
+        open_to_all("control.sock", 0o666);
+        // The build's own directory need not be open to all.
+        let binary = self.setup.path("alert-bot");
+        fs::copy(env!("CARGO_BIN_EXE_alert-bot"), &binary).unwrap();
+        let config = self.setup.path("alert-bot.toml");
+        let mut command = std::process::Command::new(binary);
+        finish(command.args(arguments).arg("--config").arg(config).uid(uid))
     }
 
     pub(crate) fn write_policy(&self, text: &str) {
@@ -250,14 +287,24 @@ impl Bot {
         std::io::copy(&mut unpacked, &mut fs::File::create(path).unwrap()).unwrap();
     }
 
+    /// A file beside the bot's own, and its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let file = self.setup.path(name);
+        fs::write(&file, text).unwrap();
+        file.display().to_string()
+    }
+
     pub(crate) fn explain(&self, webhook: &str) -> (bool, String) {
-        let file = self.setup.path("webhook.json");
-        fs::write(&file, webhook).unwrap();
-        self.run(&["explain", "--alert", &file.display().to_string()])
+        let file = self.write("webhook.json", webhook);
+        self.run(&["explain", "--alert", &file])
     }
 
     pub(crate) fn incidents(&self) -> Vec<Value> {
-        let (ok, json) = self.run(&["incidents", "--json"]);
+        self.incidents_where(&[])
+    }
+
+    pub(crate) fn incidents_where(&self, filter: &[&str]) -> Vec<Value> {
+        let (ok, json) = self.run(&[&["incidents", "--json"], filter].concat());
         assert!(ok, "{json}");
         serde_json::from_str(&json).unwrap()
     }
@@ -285,6 +332,13 @@ impl Bot {
             .unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
+}
+
+fn finish(command: &mut std::process::Command) -> (bool, String) {
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (output.status.success(), said)
 }
 
 impl Drop for Bot {

@@ -7,8 +7,9 @@
 //! - no action without an intent on the disk, at most one for each intent, one at a time for each
 //!   unit (checked by [`world`] at the very moment of the action);
 //! - never more actions than a budget allows in its window;
-//! - every acknowledged alert has exactly one final decision within three hours (a clock that was
-//!   set back from an hour ahead to an hour behind takes two of them), though nobody comes to repair what the bot could not;
+//! - every acknowledged alert is in the ledger, with exactly one final decision within three hours
+//!   (a clock that was set back from an hour ahead to an hour behind takes two of them), though
+//!   nobody comes to repair what the bot could not;
 //! - replaying every recorded decision gives the same decision.
 //!
 //! A seed settles the story. Which of several events that are ready at once the engine serves first
@@ -26,7 +27,7 @@ use std::time::Duration;
 use daemon_kit::http::Limits;
 use daemon_kit::notify::Heartbeat;
 use jiff::{SignedDuration, Timestamp};
-use ledger::AlertId;
+use ledger::{Accepted, AlertId};
 use remediation::{Alert, AlertStatus, Policy};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -220,11 +221,11 @@ impl Alertmanager {
             let repeats = world.state().chance.one_in(5);
             if !*acknowledged || repeats {
                 let alert = alert("Down", unit, *since, AlertStatus::Firing);
-                *acknowledged |= bot.intake.keep(vec![alert], false).await.is_ok();
+                *acknowledged |= deliver(world, bot, &alert, false).await;
             }
         }
         for alert in std::mem::take(&mut self.resolving) {
-            if bot.intake.keep(vec![alert.clone()], false).await.is_err() {
+            if !deliver(world, bot, &alert, false).await {
                 self.resolving.push(alert);
             }
         }
@@ -235,7 +236,7 @@ impl Alertmanager {
             let truncated = world.state().chance.one_in(3);
             let noise = alert(name, &unit, world.now(), AlertStatus::Firing);
             // Not acknowledged is not owed.
-            drop(bot.intake.keep(vec![noise], truncated).await);
+            deliver(world, bot, &noise, truncated).await;
         }
     }
 
@@ -254,6 +255,15 @@ impl Alertmanager {
             }
         }
     }
+}
+
+/// Whether the alert was acknowledged; from then on the bot owes a decision about it.
+async fn deliver(world: &World, bot: &Bot, alert: &Alert, truncated: bool) -> bool {
+    let kept = bot.intake.keep(vec![alert.clone()], truncated).await;
+    if kept.is_ok() {
+        world.state().acknowledged.push(alert.clone());
+    }
+    kept.is_ok()
 }
 
 fn alert(name: &str, unit: &str, starts_at: Timestamp, status: AlertStatus) -> Alert {
@@ -364,6 +374,14 @@ async fn come_to_rest(world: &World, bot: Option<Bot>, alertmanager: &mut Alertm
 
 fn balance(world: &World, seed: u64) {
     let policy = policy();
+    let acknowledged = world.state().acknowledged.clone();
+    let known = world.store().accept(&acknowledged, false, world.now());
+    for (alert, accepted) in acknowledged.iter().zip(known.unwrap()) {
+        assert!(
+            matches!(accepted, Accepted::Repeated(_)),
+            "seed {seed}: {alert:#?} was acknowledged, and the ledger does not know it"
+        );
+    }
     let open = world
         .store()
         .unsettled_after(AlertId::BEFORE_ALL, 9)

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{AttemptId, LedgerError, Store};
 use remediation::{
-    AlertNow, FleetLimits, FleetView, Others, Outcome, Plan, Probe, Signal, Trigger,
+    Alert, AlertNow, FleetLimits, FleetView, Others, Outcome, Plan, Probe, Signal, Trigger,
 };
 use systemd_bus::{BusError, Verb};
 use tokio::time::{Instant, sleep};
@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) faults: bool,
     pub(super) clock_offset: SignedDuration,
     pub(super) executed: Vec<Executed>,
+    /// What the bot took from Alertmanager, in order.
+    pub(super) acknowledged: Vec<Alert>,
     /// Attempts whose action has begun.
     begun: BTreeSet<AttemptId>,
     running: BTreeSet<UnitName>,
@@ -91,6 +93,7 @@ impl World {
                 faults: true,
                 clock_offset: SignedDuration::ZERO,
                 executed: Vec::new(),
+                acknowledged: Vec::new(),
                 begun: BTreeSet::new(),
                 running: BTreeSet::new(),
                 in_fleet: seed.is_multiple_of(2),

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use remediation::{Policy, granted, is_protected, polkit_rules};
+use remediation::{Policy, UnitFiles, granted, is_protected, polkit_rules};
 use units::{UnitName, UnitPattern};
 
 const FILE: &str = "policy.toml";
@@ -17,7 +17,9 @@ fuzz_target!(|text: &str| {
                 assert!(!names_a_protected_unit(&pattern), "{pattern} is granted");
             }
             assert!(polkit_rules(&policy).contains("polkit.addRule"));
-            let _ = policy.doubts(None);
+            let no_files = UnitFiles::new();
+            let _ = (policy.unreachable(), policy.unknown_units(&no_files));
+            let _ = policy.doubts(&no_files);
             let _ = policy.history_window();
         }
         Err(errors) => {

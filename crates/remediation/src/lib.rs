@@ -44,6 +44,7 @@ pub use decide::{Explanation, Step, decide, explain};
 pub use decision::{Decision, Plan};
 pub use fleet::{FleetView, Others};
 pub use history::{History, Judgement, Outcome, PastAction, PastEscalation, RuleReset};
+pub use lint::UnitFiles;
 pub use policy::{
     Backoff, Breaker, Budget, Efficacy, Flapping, FleetLimits, HostLimits, Matcher, MatcherError,
     Matchers, Mode, Place, Policy, PolicyError, PolicyErrors, PolicyHash, Probe, Proof, Rule,

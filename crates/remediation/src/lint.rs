@@ -1,31 +1,42 @@
-//! Doubts about a valid policy: what it says can be done, but is hardly meant.
+//! What a valid policy cannot mean: rules that are never reached, units that are not there, and
+//! what is merely doubtful.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use units::UnitPattern;
+use units::{UnitName, UnitPattern};
 
 use crate::policy::{Matchers, PolicyError, Rule};
 use crate::{Policy, RungAction};
 
+/// The unit files of a host by name, templates included (`worker@.service`), each with its `Type=`
+/// where that is known.
+pub type UnitFiles = BTreeMap<String, Option<String>>;
+
 impl Policy {
-    /// Doubts about this policy, each with its place; none is a reason to refuse it.
-    ///
-    /// `unit_files` are the names of the unit files on the host, templates included
-    /// (`worker@.service`); without them no unit is called unknown.
-    pub fn doubts(&self, unit_files: Option<&BTreeSet<String>>) -> Vec<PolicyError> {
-        let mut doubts = Vec::new();
-        for (index, rule) in self.rules().iter().enumerate() {
-            doubts.extend(acts_on_nothing(rule));
-            doubts.extend(unreachable_rungs(rule));
-            doubts.extend(shadowed(rule, &self.rules()[..index]));
-            doubts.extend(
-                unit_files
-                    .into_iter()
-                    .flat_map(|files| unknown_units(rule, files)),
-            );
-        }
-        doubts
+    /// Rules and rungs that are never reached, each with its place.
+    pub fn unreachable(&self) -> Vec<PolicyError> {
+        let of_rule = |(index, rule)| {
+            let shadowed = shadowed(rule, &self.rules()[..index]);
+            unreachable_rungs(rule).into_iter().chain(shadowed)
+        };
+        self.rules().iter().enumerate().flat_map(of_rule).collect()
+    }
+
+    /// Units in rules that this host does not have, each with its place.
+    pub fn unknown_units(&self, files: &UnitFiles) -> Vec<PolicyError> {
+        let of_rule = |rule| unknown_units(rule, files);
+        self.rules().iter().flat_map(of_rule).collect()
+    }
+
+    /// What can be done but is hardly meant, each with its place; none is a reason to refuse it.
+    pub fn doubts(&self, files: &UnitFiles) -> Vec<PolicyError> {
+        let of_rule = |rule| {
+            acts_on_nothing(rule)
+                .into_iter()
+                .chain(impatient_runbooks(rule, files))
+        };
+        self.rules().iter().flat_map(of_rule).collect()
     }
 }
 
@@ -86,10 +97,12 @@ fn implied(wide: &Matchers, narrow: &Matchers) -> bool {
     })
 }
 
-fn unknown_units(rule: &Rule, files: &BTreeSet<String>) -> Vec<PolicyError> {
+fn unknown_units(rule: &Rule, files: &UnitFiles) -> Vec<PolicyError> {
     let unknown = |key: &'static str, unit: UnitPattern| {
-        let file = unit_file(&unit);
-        (!files.contains(&file)).then(|| doubt(rule, key, format!("this host has no {file}")))
+        let needed = unit_files(&unit);
+        let file = needed.last()?;
+        let is_there = needed.iter().any(|file| files.contains_key(file));
+        (!is_there).then(|| doubt(rule, key, format!("this host has no {file}")))
     };
     let units = rule
         .units
@@ -97,27 +110,47 @@ fn unknown_units(rule: &Rule, files: &BTreeSet<String>) -> Vec<PolicyError> {
         .filter_map(|unit| unknown("units", unit.clone()));
     let also = rule.also_reset.iter().cloned();
     let also = also.filter_map(|unit| unknown("also_reset", UnitPattern::Exact(unit)));
-    let runbooks = rule.ladder.iter().filter_map(|rung| match &rung.action {
-        RungAction::Runbook { unit } => unknown("ladder", UnitPattern::Exact(unit.clone())),
-        _ => None,
-    });
+    let runbooks = runbooks(rule);
+    let runbooks = runbooks.filter_map(|unit| unknown("ladder", UnitPattern::Exact(unit.clone())));
     units.chain(also).chain(runbooks).collect()
 }
 
-/// The file that such a unit is loaded from, if it comes from a file at all.
-fn unit_file(unit: &UnitPattern) -> String {
+/// The job of any other service is done when it has begun.
+fn impatient_runbooks(rule: &Rule, files: &UnitFiles) -> impl Iterator<Item = PolicyError> {
+    runbooks(rule).filter_map(|unit| {
+        let candidates = unit_files(&UnitPattern::Exact(unit.clone()));
+        let file = candidates.iter().find_map(|file| files.get(file))?;
+        let service_type = file.as_ref().filter(|known| *known != "oneshot")?;
+        let problem = format!("{unit} has Type={service_type}: a runbook's end is seen of oneshot");
+        Some(doubt(rule, "ladder", problem))
+    })
+}
+
+fn runbooks(rule: &Rule) -> impl Iterator<Item = &UnitName> {
+    rule.ladder.iter().filter_map(|rung| match &rung.action {
+        RungAction::Runbook { unit } => Some(unit),
+        _ => None,
+    })
+}
+
+/// The files that such a unit may be loaded from, its own first.
+fn unit_files(unit: &UnitPattern) -> Vec<String> {
     match unit {
-        UnitPattern::Exact(unit) => unit.template().unwrap_or_else(|| unit.to_string()),
-        UnitPattern::Instances { stem, suffix } => format!("{stem}@.{suffix}"),
+        UnitPattern::Exact(unit) => [unit.to_string()]
+            .into_iter()
+            .chain(unit.template())
+            .collect(),
+        UnitPattern::Instances { stem, suffix } => vec![format!("{stem}@.{suffix}")],
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::UnitFiles;
     use crate::testing::policy;
 
     #[test]
-    fn every_doubt_is_told_with_its_place() {
+    fn everything_is_told_with_its_place() {
         let policy = policy(
             r#"
             [[rule]]
@@ -133,6 +166,15 @@ mod tests {
             match = ['alertname="Down"', 'severity="critical"']
             units = ["worker@1.service"]
             ladder = [{ action = "runbook", unit = "mend.service" }]
+
+            [[rule]]
+            name = "runbooks"
+            match = ['alertname="Full"']
+            units = ["api.service"]
+            ladder = [
+                { action = "runbook", unit = "call.service" },
+                { action = "runbook", unit = "clean@api.service" },
+            ]
 
             [[rule]]
             name = "not-shadowed-by-its-unit"
@@ -152,13 +194,23 @@ mod tests {
             ladder = [{ action = "restart" }]
             "#,
         );
-        let files = ["api.service", "worker@.service"].map(str::to_owned).into();
-        let told: Vec<_> = policy
-            .doubts(Some(&files))
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        insta::assert_snapshot!(told.join("\n"));
-        assert_eq!(policy.doubts(None).len(), 3);
+        let files: UnitFiles = [
+            ("api.service", Some("notify")),
+            ("worker@.service", None),
+            ("call.service", Some("simple")),
+            ("clean@.service", Some("oneshot")),
+        ]
+        .map(|(name, service_type)| (name.into(), service_type.map(str::to_owned)))
+        .into();
+        let told = [
+            ("never reached", policy.unreachable()),
+            ("unknown", policy.unknown_units(&files)),
+            ("doubtful", policy.doubts(&files)),
+        ];
+        let told = told.map(|(what, found)| {
+            let lines: Vec<_> = found.iter().map(|error| format!("  {error}\n")).collect();
+            format!("{what}:\n{}", lines.concat())
+        });
+        insta::assert_snapshot!(told.concat());
     }
 }

@@ -637,7 +637,7 @@ _alert__bot() {
             return 0
             ;;
         alert__subcmd__bot__subcmd__validate)
-            opts="-h --config --polkit-rules --help"
+            opts="-h --config --polkit-rules --units-may-be-missing --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -27,7 +27,7 @@ end
 complete -c alert-bot -n "__fish_alert_bot_needs_command" -s h -l help -d 'Print help'
 complete -c alert-bot -n "__fish_alert_bot_needs_command" -s V -l version -d 'Print version'
 complete -c alert-bot -n "__fish_alert_bot_needs_command" -f -a "serve" -d 'Run the daemon (what the unit starts)'
-complete -c alert-bot -n "__fish_alert_bot_needs_command" -f -a "validate" -d 'Check configuration and policy; exit 64 where they cannot be used'
+complete -c alert-bot -n "__fish_alert_bot_needs_command" -f -a "validate" -d 'Check configuration and policy; exit 64 where they cannot be used, 1 where a rule never works'
 complete -c alert-bot -n "__fish_alert_bot_needs_command" -f -a "polkit-rules" -d 'Print the polkit rule that grants what the policy needs, and nothing else'
 complete -c alert-bot -n "__fish_alert_bot_needs_command" -f -a "simulate" -d 'Make past decisions again under the policy in the files, and show what would differ'
 complete -c alert-bot -n "__fish_alert_bot_needs_command" -f -a "test" -d 'Run unit tests of the policy'
@@ -45,6 +45,7 @@ complete -c alert-bot -n "__fish_alert_bot_using_subcommand serve" -l config -d 
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand validate" -l config -d 'The configuration file' -r -F
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand validate" -l polkit-rules -d 'The deployed polkit rule, compared with the one that the policy needs where it is there' -r -F
+complete -c alert-bot -n "__fish_alert_bot_using_subcommand validate" -l units-may-be-missing -d 'Only warn of units that this host does not have: they may be installed later'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand polkit-rules" -s o -l output -d 'Write the rule into this file, whole or not at all, instead of printing it' -r -F
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand polkit-rules" -l config -d 'The configuration file' -r -F
@@ -86,7 +87,7 @@ complete -c alert-bot -n "__fish_alert_bot_using_subcommand explain" -l alert -d
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand explain" -l config -d 'The configuration file' -r -F
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand help; and not __fish_seen_subcommand_from serve validate polkit-rules simulate test incidents incident status reload pause resume approve deny explain help" -f -a "serve" -d 'Run the daemon (what the unit starts)'
-complete -c alert-bot -n "__fish_alert_bot_using_subcommand help; and not __fish_seen_subcommand_from serve validate polkit-rules simulate test incidents incident status reload pause resume approve deny explain help" -f -a "validate" -d 'Check configuration and policy; exit 64 where they cannot be used'
+complete -c alert-bot -n "__fish_alert_bot_using_subcommand help; and not __fish_seen_subcommand_from serve validate polkit-rules simulate test incidents incident status reload pause resume approve deny explain help" -f -a "validate" -d 'Check configuration and policy; exit 64 where they cannot be used, 1 where a rule never works'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand help; and not __fish_seen_subcommand_from serve validate polkit-rules simulate test incidents incident status reload pause resume approve deny explain help" -f -a "polkit-rules" -d 'Print the polkit rule that grants what the policy needs, and nothing else'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand help; and not __fish_seen_subcommand_from serve validate polkit-rules simulate test incidents incident status reload pause resume approve deny explain help" -f -a "simulate" -d 'Make past decisions again under the policy in the files, and show what would differ'
 complete -c alert-bot -n "__fish_alert_bot_using_subcommand help; and not __fish_seen_subcommand_from serve validate polkit-rules simulate test incidents incident status reload pause resume approve deny explain help" -f -a "test" -d 'Run unit tests of the policy'

@@ -39,6 +39,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--config=[The configuration file]:CONFIG:_files' \
 '--polkit-rules=[The deployed polkit rule, compared with the one that the policy needs where it is there]:POLKIT_RULES:_files' \
+'--units-may-be-missing[Only warn of units that this host does not have\: they may be installed later]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -232,7 +233,7 @@ esac
 _alert-bot_commands() {
     local commands; commands=(
 'serve:Run the daemon (what the unit starts)' \
-'validate:Check configuration and policy; exit 64 where they cannot be used' \
+'validate:Check configuration and policy; exit 64 where they cannot be used, 1 where a rule never works' \
 'polkit-rules:Print the polkit rule that grants what the policy needs, and nothing else' \
 'simulate:Make past decisions again under the policy in the files, and show what would differ' \
 'test:Run unit tests of the policy' \
@@ -268,7 +269,7 @@ _alert-bot__subcmd__explain_commands() {
 _alert-bot__subcmd__help_commands() {
     local commands; commands=(
 'serve:Run the daemon (what the unit starts)' \
-'validate:Check configuration and policy; exit 64 where they cannot be used' \
+'validate:Check configuration and policy; exit 64 where they cannot be used, 1 where a rule never works' \
 'polkit-rules:Print the polkit rule that grants what the policy needs, and nothing else' \
 'simulate:Make past decisions again under the policy in the files, and show what would differ' \
 'test:Run unit tests of the policy' \

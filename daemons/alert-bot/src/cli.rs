@@ -3,6 +3,7 @@
 mod orders;
 mod past;
 mod policy;
+mod unit_files;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub struct Cli {
 enum Command {
     /// Run the daemon (what the unit starts).
     Serve(ConfigFile),
-    /// Check configuration and policy; exit 64 where they cannot be used.
+    /// Check configuration and policy; exit 64 where they cannot be used, 1 where a rule never works.
     Validate(policy::Validate),
     /// Print the polkit rule that grants what the policy needs, and nothing else.
     PolkitRules(policy::PolkitRules),

@@ -217,12 +217,49 @@ fn a_bad_policy_takes_no_polkit_rule_away() {
 fn a_polkit_rule_that_is_older_than_the_policy_is_noticed() {
     let bot = Bot::start();
     let file = bot.write("50-alert-bot.rules", "// As it was.\n");
-    let validate = ["validate", "--polkit-rules", &file];
-    let (_, said) = bot.run(&validate);
-    assert!(said.contains("is not what the policy needs"), "{said}");
+    let validate = [
+        "validate",
+        "--units-may-be-missing",
+        "--polkit-rules",
+        &file,
+    ];
+    let (ok, said) = bot.run(&validate);
+    assert!(
+        ok && said.contains("is not what the policy needs"),
+        "{said}"
+    );
     assert!(bot.run(&["polkit-rules", "-o", &file]).0);
-    let (_, said) = bot.run(&validate);
-    assert!(!said.contains("is not what the policy needs"), "{said}");
+    let (ok, said) = bot.run(&validate);
+    assert!(
+        ok && !said.contains("is not what the policy needs"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_rule_that_never_works_is_valid_for_nobody() {
+    const RULE: &str = "match = ['alertname=\"Down\"']\nladder = [{ action = \"restart\" }]\n";
+    let bot = Bot::start();
+    let rule =
+        |name: &str| format!("[[rule]]\nname = \"{name}\"\nunits = [\"no-such.service\"]\n{RULE}");
+    bot.write_policy(&rule("first"));
+    let (ok, said) = bot.run(&["validate", "--units-may-be-missing"]);
+    assert!(
+        ok && said.contains("policy.toml:1: rule.units: first: this host has no"),
+        "{said}"
+    );
+
+    let (ok, said) = bot.run(&["validate"]);
+    assert!(!ok && said.contains("error: "), "{said}");
+
+    bot.write_policy(&[rule("first"), rule("second")].concat());
+    let (ok, said) = bot.run(&["validate", "--units-may-be-missing"]);
+    let unreachable = "policy.toml:6: rule.match: second: is never reached";
+    assert!(
+        !ok && said.contains("error: ") && said.contains(unreachable),
+        "{said}"
+    );
+    assert!(!said.contains("valid: "), "{said}");
 }
 
 #[test]

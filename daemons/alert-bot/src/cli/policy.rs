@@ -1,6 +1,5 @@
 //! Questions about the policy in the files, before it is in force.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +11,7 @@ use clap::Args;
 use remediation::{Difference, Policy, Recorded, TestResult};
 
 use super::past::open_ledger;
-use super::{ConfigFile, ago, parse_duration, print};
+use super::{ConfigFile, ago, parse_duration, print, unit_files};
 use crate::config::{Config, policy_error};
 
 /// `alert-bot validate`
@@ -23,6 +22,9 @@ pub(crate) struct Validate {
     /// The deployed polkit rule, compared with the one that the policy needs where it is there.
     #[arg(long, default_value = "/etc/polkit-1/rules.d/50-alert-bot.rules")]
     polkit_rules: PathBuf,
+    /// Only warn of units that this host does not have: they may be installed later.
+    #[arg(long)]
+    units_may_be_missing: bool,
 }
 
 /// `alert-bot polkit-rules`
@@ -64,7 +66,15 @@ impl Validate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let config = Config::load(&self.file.config)?;
         let policy = config.load_policy()?;
-        for doubt in policy.doubts(unit_files().as_ref()) {
+        let files = unit_files::of_this_host();
+        let unknown = policy.unknown_units(&files);
+        let (mut mistakes, mut doubts) = (policy.unreachable(), policy.doubts(&files));
+        if self.units_may_be_missing {
+            doubts.extend(unknown);
+        } else {
+            mistakes.extend(unknown);
+        }
+        for doubt in doubts {
             print(&format!("warning: {doubt}\n"))?;
         }
         // Before the first deployment, and for those who may not read it, there is none.
@@ -76,29 +86,15 @@ impl Validate {
                  alert-bot polkit-rules --output {path}\n"
             ))?;
         }
+        for mistake in &mistakes {
+            print(&format!("error: {mistake}\n"))?;
+        }
         let (file, rules) = (self.file.config.display(), policy.rules().len());
+        if !mistakes.is_empty() {
+            bail!("{file}: the policy has {} mistakes", mistakes.len());
+        }
         print(&format!("valid: {file} with {rules} rules\n"))
     }
-}
-
-/// Where systemd looks for unit files (`systemd.unit(5)`); generated ones are left out.
-const UNIT_DIRECTORIES: [&str; 4] = [
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-];
-
-/// The unit files of this host; `None` where it has none at all, as on a build machine.
-fn unit_files() -> Option<BTreeSet<String>> {
-    let directories = UNIT_DIRECTORIES
-        .iter()
-        .filter_map(|path| std::fs::read_dir(path).ok());
-    let files: BTreeSet<String> = directories
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    (!files.is_empty()).then_some(files)
 }
 
 impl Test {

@@ -202,7 +202,7 @@ impl Percent {
 /// The health of all units that the policy watches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watched {
-    /// How many there are: loaded units that some rule's list names.
+    /// How many there are: units that some rule names, and loaded instances of its templates.
     pub total: usize,
     /// Those that are not healthy now. Units under repair need not be listed; they are counted as
     /// unhealthy in any case.

@@ -19,6 +19,7 @@ mod recover;
 mod repair;
 mod tick;
 mod turn;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -295,29 +296,10 @@ impl<L: Ledger> Engine<L> {
             .max_by_key(|pause| pause.until)
     }
 
-    /// Units with an open incident count as unhealthy, whatever systemd says of them, until they are
-    /// proven to be healthy.
     fn watched_health(&self) -> Watched {
-        let watched: BTreeMap<&UnitName, ActiveState> = self
-            .loaded
-            .iter()
-            .filter(|(unit, _)| self.policy.watches(unit))
-            .map(|(unit, state)| (unit, *state))
-            .collect();
-        let failed = watched
-            .iter()
-            .filter(|(_, state)| **state == ActiveState::Failed);
-        let failed = failed.map(|(unit, _)| *unit);
-        let troubled = self
-            .book
-            .iter()
-            .filter(|incident| !incident.is_proven())
-            .filter_map(|incident| incident.target.unit());
-        let troubled = troubled.filter(|unit| watched.contains_key(unit));
-        Watched {
-            total: watched.len(),
-            unhealthy: failed.chain(troubled).cloned().collect(),
-        }
+        let troubled = self.book.iter().filter(|incident| !incident.is_proven());
+        let troubled = troubled.filter_map(|incident| incident.target.unit());
+        watched::watched(&self.policy, &self.loaded, troubled)
     }
 
     fn publish_health(&self) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from host.settings import Host
 COUNT = int(os.environ.get("BENCH_BREAKS", "30"))
 
 UNIT = "transactions-api.service"
+POLICY = "/etc/alert-bot/policy.d/transactions.toml"
 KILL = "SIGKILL"
 NO_RESTART = "[Service]\nRestart=no\n"
 SYSTEMD_DEFAULT = "[Service]\nRestart=always\nRestartSec=100ms\n"
@@ -77,9 +79,18 @@ def main() -> None:
             seconds = _measure(on, case.command)
             rows.append(_row(case, seconds))
             print(rows[-1], flush=True)
+        healthy_for = _healthy_for(on)
     print(f"\nseconds from the break to the first /health 200, {COUNT} breaks each")
     print(f"{'':34}{'p50':>8}{'p95':>8}{'max':>8}  goal")
     print("\n".join(rows))
+    print(f"apart from that: the bot proves a repair for healthy_for = {healthy_for} more")
+
+
+def _healthy_for(on: Host) -> str:
+    """How long the API stays healthy before the bot counts it as repaired."""
+    rules = tomllib.loads(deployed.run(on, f"cat {POLICY}"))["rule"]
+    rule = next(rule for rule in rules if UNIT in rule["units"])
+    return str(rule["proof"]["healthy_for"])
 
 
 def _measure(on: Host, command: str) -> list[float]:

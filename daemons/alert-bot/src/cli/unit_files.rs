@@ -42,20 +42,21 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The last word of the service's file and its drop-ins; `None` where they say nothing.
+/// The last word of the service's file and its drop-ins, which are read in the order of their
+/// names; `None` where they say nothing.
 fn service_type(name: &str, file: &Path, directories: &[PathBuf]) -> Option<String> {
     if !name.ends_with(".service") {
         return None;
     }
-    let drop_ins = directories
-        .iter()
-        .flat_map(|directory| entries(&directory.join(format!("{name}.d"))));
+    let of_directory = |directory: &PathBuf| entries(&directory.join(format!("{name}.d")));
+    let mut drop_ins: Vec<PathBuf> = directories.iter().rev().flat_map(of_directory).collect();
+    drop_ins.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     let texts = std::iter::once(file.to_owned())
         .chain(drop_ins)
         .filter_map(|path| fs::read_to_string(path).ok());
     texts
-        .flat_map(|text| text.lines().filter_map(type_of).last())
-        .last()
+        .filter_map(|text| text.lines().rev().find_map(type_of))
+        .next_back()
 }
 
 fn type_of(line: &str) -> Option<String> {
@@ -70,37 +71,22 @@ mod tests {
     #[test]
     fn the_nearest_file_wins_and_drop_ins_have_the_last_word() {
         let root = tempfile::tempdir().unwrap();
-        for (path, text) in [
-            (
-                "usr/lib/systemd/system/a.service",
-                "[Service]\nType=simple\n",
-            ),
-            (
-                "etc/systemd/system/a.service",
-                "[Service]\nType = oneshot\n",
-            ),
-            (
-                "usr/lib/systemd/system/b.service",
-                "[Service]\nType=notify\n",
-            ),
-            (
-                "etc/systemd/system/b.service.d/x.conf",
-                "[Service]\nType=exec\n",
-            ),
-            (
-                "run/systemd/generator/c@.service",
-                "[Service]\nExecStart=/c\n",
-            ),
-            ("usr/lib/systemd/system/d.socket", "[Socket]\n"),
-        ] {
+        let unit = |path: &str, line: &str| {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+            fs::write(path, format!("[Service]\n{line}\n")).unwrap();
+        };
+        unit("usr/lib/systemd/system/a.service", "Type=simple");
+        unit("etc/systemd/system/a.service", "Type = oneshot");
+        unit("usr/lib/systemd/system/b.service", "Type=notify");
+        unit("usr/lib/systemd/system/b.service.d/10.conf", "Type=exec");
+        unit("etc/systemd/system/b.service.d/10.conf", "Type=idle");
+        unit("run/systemd/generator/c@.service", "ExecStart=/c");
+        unit("usr/lib/systemd/system/d.socket", "");
         let files = below(root.path());
         let of = |name: &str| files.get(name).map(Option::as_deref);
         assert_eq!(of("a.service"), Some(Some("oneshot")));
-        assert_eq!(of("b.service"), Some(Some("exec")));
+        assert_eq!(of("b.service"), Some(Some("idle")));
         assert_eq!(of("c@.service"), Some(None));
         assert_eq!(of("d.socket"), Some(None));
         assert_eq!(of("e.service"), None);

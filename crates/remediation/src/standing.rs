@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use units::UnitName;
 
 use crate::guards::{approval, breaker, budget};
-use crate::{History, PastAction, Policy, RuleName};
+use crate::{History, Mode, PastAction, Policy, RuleName};
 
 /// What is left of every budget, and which rules have lost their freedom. It is worked out by the
 /// very functions that the guards use.
@@ -16,7 +16,7 @@ pub struct Standing {
     pub budgets: Vec<BudgetLeft>,
     /// Rules whose circuit is open.
     pub open_circuits: BTreeSet<RuleName>,
-    /// Rules that were demoted to asking for approval.
+    /// Rules that acted by themselves and were demoted to asking for approval.
     pub demoted: BTreeSet<RuleName>,
 }
 
@@ -41,7 +41,9 @@ impl Standing {
         Self {
             budgets: budgets_left(policy, history, now),
             open_circuits: rules_that(&|rule| breaker::open_circuit(rule, history, now).is_some()),
-            demoted: rules_that(&|rule| approval::is_demoted(rule, history, now)),
+            demoted: rules_that(&|rule| {
+                rule.mode == Mode::Auto && approval::is_demoted(rule, history, now)
+            }),
         }
     }
 }

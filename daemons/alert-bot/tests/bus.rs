@@ -356,7 +356,7 @@ fn a_circuit_that_opens_is_told_and_shown() {
 
 #[test]
 fn a_rule_that_masks_a_fault_asks_and_says_so_until_a_person_trusts_it_again() {
-    let scene = Scene::new(stopped());
+    let mut scene = Scene::new(stopped());
     let once = "mode = \"auto\"\nefficacy = { max_repairs = 1 }";
     reload(&scene, &POLICY.replace("mode = \"auto\"", once));
     assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
@@ -381,6 +381,12 @@ fn a_rule_that_masks_a_fault_asks_and_says_so_until_a_person_trusts_it_again() {
     assert_eq!(scene.actions(), ["StartUnit"], "it does nothing by itself");
     let (_, status) = scene.bot.run(&["status"]);
     assert!(status.contains("demoted to approval: api-down"), "{status}");
+
+    scene.told.forget();
+    scene.bot = scene.bot.kill_and_start_again();
+    until("a bot that comes back says it again", || {
+        scene.told.has("RemediationAwaitingApproval") && scene.told.has("RemediationIneffective")
+    });
 
     let (ok, said) = scene.bot.run(&["resume", "--rule", "api-down"]);
     assert!(ok, "{said}");

@@ -366,7 +366,7 @@ pub(super) fn about(incident: &Incident, summary: String) -> About {
 }
 
 /// A rule that lost its freedom to act is news of its own, beside the question about this repair.
-fn masks_a_fault(incident: &Incident) -> About {
+pub(super) fn masks_a_fault(incident: &Incident) -> About {
     let (target, rule) = (&incident.target, &incident.rule);
     let summary = format!(
         "repairs by {rule} fail or repeat too often: a restart of {target} is masking a fault"

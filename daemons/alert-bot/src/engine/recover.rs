@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ledger::{LedgerError, OpenIncident};
-use remediation::{Reason, Target, Trigger};
+use remediation::{Reason, Standing, Target, Trigger};
 
 use super::Engine;
-use super::follow::{about, as_gauge};
+use super::follow::{about, as_gauge, masks_a_fault};
 use crate::book::{AlertKey, AlertWatch, Incident, Stage};
 use crate::ports::Ledger;
 use crate::tell::Notice;
@@ -100,6 +100,10 @@ impl<L: Ledger> Engine<L> {
         };
         if let Some((notice, summary)) = self.notice_of(&incident) {
             self.teller.stand(notice, about(&incident, summary));
+            if notice == Notice::AwaitingApproval && self.has_demoted(&incident.rule) {
+                self.teller
+                    .stand(Notice::Ineffective, masks_a_fault(&incident));
+            }
         }
         tracing::info!(incident_id = %id, target_unit = %incident.target, "an open incident is taken up again");
         self.book.insert(incident);
@@ -126,6 +130,11 @@ impl<L: Ledger> Engine<L> {
             let summary = format!("{} waits for: alert-bot approve {id}", incident.target);
             (Notice::AwaitingApproval, summary)
         })
+    }
+
+    fn has_demoted(&self, rule: &str) -> bool {
+        let standing = Standing::of(&self.policy, &self.history, self.now());
+        standing.demoted.iter().any(|name| name.as_str() == rule)
     }
 
     /// The policy may have changed since: the recorded unit is what the incident is about.

@@ -51,6 +51,10 @@ impl Told {
         self.known.lock().unwrap().silences = vec![silence];
     }
 
+    pub(crate) fn forget(&self) {
+        self.alerts.lock().unwrap().clear();
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.alerts
             .lock()

@@ -168,7 +168,10 @@ async fn post_one(base: &HttpUrl, body: Bytes) -> Option<String> {
 
 async fn ask_one(base: &HttpUrl, host: &str, trigger: &Trigger) -> AlertNow {
     match trigger {
-        Trigger::Alert(_) => ask_for_alerts(base, trigger).await,
+        Trigger::Alert(alert) => {
+            let labels = ["alertname", "unit", "host"].map(|name| (name, alert.label(name)));
+            ask_for_alerts(base, &labels, Some(&alert.fingerprint)).await
+        }
         Trigger::UnitFailed(unit) => {
             let labels = [
                 ("alertname", trigger.name()),
@@ -177,7 +180,9 @@ async fn ask_one(base: &HttpUrl, host: &str, trigger: &Trigger) -> AlertNow {
             ];
             // systemd speaks before there is an alert that a silence could show up on.
             let silenced = is_silenced(base, &labels);
-            match join(silenced, ask_for_alerts(base, trigger)).await {
+            // Any alert about the unit will do, not only one of that name.
+            let alerts = ask_for_alerts(base, &labels[1..], None);
+            match join(silenced, alerts).await {
                 (true, _) => AlertNow::Silenced,
                 (false, alert_now) => alert_now,
             }
@@ -197,16 +202,14 @@ async fn is_silenced(base: &HttpUrl, labels: &[(&str, &str)]) -> bool {
     known.iter().any(|silence| silence.covers(labels))
 }
 
-async fn ask_for_alerts(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
-    let (filters, own) = match trigger {
-        Trigger::Alert(alert) => {
-            let named = ["alertname", "unit", "host"].map(|name| (name, alert.label(name)));
-            (named.to_vec(), Some(alert.fingerprint.as_str()))
-        }
-        Trigger::UnitFailed(unit) => (vec![("unit", unit.as_str())], None),
-    };
-    let filters: Vec<String> = filters
-        .into_iter()
+/// What Alertmanager has with these labels, or of that the alert of this fingerprint.
+async fn ask_for_alerts(
+    base: &HttpUrl,
+    labels: &[(&str, &str)],
+    fingerprint: Option<&str>,
+) -> AlertNow {
+    let filters: Vec<String> = labels
+        .iter()
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| format!("filter={name}%3D{}", percent_encoded(&quoted(value))))
         .collect();
@@ -222,7 +225,7 @@ async fn ask_for_alerts(base: &HttpUrl, trigger: &Trigger) -> AlertNow {
     };
     let about: Vec<&KnownAlert> = known
         .iter()
-        .filter(|known| own.is_none_or(|own| own == known.fingerprint))
+        .filter(|known| fingerprint.is_none_or(|own| own == known.fingerprint))
         .collect();
     match about.as_slice() {
         [] => AlertNow::Absent,

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from bench.pinned import Run, Server, load, serving
 from host import build, packages
@@ -44,7 +45,15 @@ wrk.headers["Content-Type"] = "application/json"
 # At four fifths of the peak: each connection waits between its requests.
 PACED = POST + "function delay() return %d end\n"
 
+BUILT = ("--package=transactions-api", "--package=transactions-worker")
+
 AUTOCOMMIT_ROWS = 300
+
+WORKERS = 2
+WORKERS_PORT = 18_210
+SETTLED = "transactions_worker_settled_total{"
+
+Work = TypeVar("Work")
 
 
 def main() -> None:
@@ -55,7 +64,7 @@ def main() -> None:
     missing = [package for package in DEBIAN_PACKAGES if package not in there]
     packages.install_debian_packages(lambda line: None, missing)
     build.cargo(
-        ["build", "--release", "--locked", "--package=transactions-api", "--bins", "--examples"],
+        [*"build --release --locked --bins --examples".split(), *BUILT],
         "bench",
         lambda line: None,
     )
@@ -101,6 +110,13 @@ def _writes(folder: Path) -> None:
         pause = WRITERS / (0.8 * peak.per_second) - WRITERS / peak.per_second
         paced = _post(api, PACED % max(1, round(pause * 1000)))
         resident = api.resident_mib()
+        with ExitStack() as running:
+            workers = [
+                running.enter_context(_worker(folder, f"sqlite:{folder}/writes.db", number))
+                for number in range(1, WORKERS + 1)
+            ]
+            alone, _ = _settled_during(workers, lambda: time.sleep(SECONDS))
+            beside, crowded = _settled_during(workers, lambda: _post(api))
     one_by_one = max(_autocommit(folder / f"autocommit-{round}.db") for round in range(ROUNDS))
     print(f"\nPOST /transactions, {WRITERS} keep-alive clients, synchronous=FULL")
     _ratio("acknowledged a second", peak.per_second, ">= 10000")
@@ -109,6 +125,10 @@ def _writes(folder: Path) -> None:
     share = paced.per_second / peak.per_second
     _ratio(f"p99 at {share:.0%} of it, ms", paced.p99_seconds * 1e3, "flat")
     _ratio("resident afterwards, MiB", resident, "<= 10")
+    print(f"{WORKERS} workers on the same file and the same processor, without processing time")
+    _ratio("settled a second, alone", alone, "")
+    _ratio("settled at the API's peak", beside, "")
+    _ratio("acknowledged meanwhile", crowded.per_second, "")
 
 
 def _postgresql(folder: Path) -> None:
@@ -164,6 +184,34 @@ def _api(folder: Path, store: str, port: int) -> Iterator[Server]:
     program = REPOSITORY / "target/release/transactions-api"
     with serving([str(program), "serve", "--config", str(config)], f"http://127.0.0.1:{port}") as api:
         yield api
+
+
+@contextmanager
+def _worker(folder: Path, store: str, instance: int) -> Iterator[Server]:
+    config = folder / "worker.toml"
+    config.write_text(
+        f'store = "{store}"\nmetrics_base_port = {WORKERS_PORT}\nprocessing_time = "0s"\n'
+    )
+    program = REPOSITORY / "target/release/transactions-worker"
+    command = [str(program), "serve", f"--instance={instance}", "--config", str(config)]
+    with serving(command, f"http://127.0.0.1:{WORKERS_PORT + instance}") as worker:
+        yield worker
+
+
+def _settled_during(workers: list[Server], work: Callable[[], Work]) -> tuple[float, Work]:
+    """Returns what the workers settle a second while `work` is done, and what that returns."""
+    before, began = _settled(workers), time.monotonic()
+    done = work()
+    return (_settled(workers) - before) / (time.monotonic() - began), done
+
+
+def _settled(workers: list[Server]) -> float:
+    total = 0.0
+    for worker in workers:
+        with urllib.request.urlopen(f"{worker.url}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        total += sum(float(line.split()[1]) for line in lines if line.startswith(SETTLED))
+    return total
 
 
 def _hyper(port: int) -> AbstractContextManager[Server]:

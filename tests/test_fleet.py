@@ -27,9 +27,9 @@ QUIET_SECONDS = 180.0
 NO_MORE_SECONDS = 10.0
 
 FREEZE = f"systemctl kill --signal=SIGSTOP {API_UNIT}"
-# Each kill waits for the restart that follows, until systemd gives up.
+# Each restart is killed as soon as it runs, until systemd gives up.
 KILL_LOOP = (
-    "for _ in $(seq 200); do systemctl kill --signal=SIGKILL {unit};"
+    "for _ in $(seq 600); do systemctl kill --kill-whom=main --signal=SIGKILL {unit} 2>/dev/null;"
     " systemctl is-failed --quiet {unit} && exit 0; sleep 0.05; done; exit 1"
 )
 DATABASE_UNIT = "$(systemctl list-units --plain --no-legend 'postgresql@*' | cut -d' ' -f1)"

@@ -19,7 +19,6 @@ use tokio_postgres::Client;
 /// A server certified for one name, and the file with the certificate that vouches for it.
 struct Certified {
     server: Server,
-    port: u16,
     directory: TempDir,
 }
 
@@ -27,17 +26,10 @@ impl Certified {
     fn for_name(name: &str) -> Self {
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        // Free a moment ago; who takes it in between makes the start fail, not the test lie.
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr();
-        let port = port.unwrap().port();
-        let server = Server::start_with_tls(port, &cert.pem(), &signing_key.serialize_pem());
+        let server = Server::start_with_tls(&cert.pem(), &signing_key.serialize_pem());
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), cert.pem()).unwrap();
-        Self {
-            server,
-            port,
-            directory,
-        }
+        Self { server, directory }
     }
 
     fn authorities(&self) -> PathBuf {
@@ -45,7 +37,7 @@ impl Certified {
     }
 
     fn url(&self, host: &str, parameters: &str) -> DatabaseUrl {
-        let port = self.port;
+        let port = self.server.port();
         let url = format!("postgresql://postgres@{host}:{port}/postgres?{parameters}");
         url.parse().unwrap()
     }
@@ -107,8 +99,9 @@ async fn another_name_and_another_authority_are_refused() {
 async fn who_speaks_no_tls_is_told_nothing() {
     let certified = Certified::for_name("localhost");
     let proved = certified.verified_by("localhost", &certified.authorities());
+    let port = certified.server.port();
     drop(certified.server);
-    let listener = TcpListener::bind(("127.0.0.1", certified.port)).unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let impostor = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = [0; 8];

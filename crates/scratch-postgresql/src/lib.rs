@@ -9,6 +9,7 @@
 )]
 
 use std::fs::Permissions;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,7 +45,11 @@ impl Server {
 
     /// The same, with a port on loopback that speaks TLS with this certificate and key (PEM).
     /// Everybody who connects to it is trusted.
-    pub fn start_with_tls(port: u16, certificate: &str, key: &str) -> Self {
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        // Free a moment ago; who takes it in between makes the start fail, not a test lie.
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
         Self::start_with(port, |directory| {
             let files = [("cert", certificate), ("key", key)].map(|(kind, text)| {
                 let path = directory.join(format!("server.{kind}"));
@@ -86,6 +91,11 @@ impl Server {
     /// The directory of its socket.
     pub fn socket(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Its port on loopback, where it has one.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL of one of its databases.

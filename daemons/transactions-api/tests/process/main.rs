@@ -15,6 +15,7 @@ mod disk;
 mod faults;
 mod http;
 mod kills;
+mod migrate;
 mod overload;
 mod restart;
 mod support;

@@ -17,16 +17,16 @@ from host.report import Progress
 from host.settings import Host
 
 UNITS = int(os.environ.get("BENCH_UNITS", "1000"))
-# Real units, each with a process; 0 leaves this part out.
-MANY_UNITS = int(os.environ.get("BENCH_MANY_UNITS", "10000"))
+# Real services, each with a process; with Debian's own units they are over 10,000. PID 1 holds two
+# descriptors for each and may have 20,000 where this was measured. 0 leaves this part out.
+MANY_UNITS = int(os.environ.get("BENCH_MANY_UNITS", "9955"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "4"))
 SCRAPES = int(os.environ.get("BENCH_SCRAPES", "5"))
 # Enough for a p99 that is not simply the worst.
 OUR_SCRAPES = 200
 
 SLICE = "bench.slice"
-# Without a stream of its own to the journal each service costs PID 1 one descriptor, not two,
-# so that 10,000 stay within the usual limits.
+# journald takes no more than about 8,000 streams: without one of its own a service starts all the same.
 UNIT_FILE = f"""
 [Unit]
 DefaultDependencies=no
@@ -86,9 +86,15 @@ def main() -> None:
         if MANY_UNITS:
             _start_units(on, UNITS + 1, MANY_UNITS)
             many = _measure(on, [OURS])
-            print(_row(f"unit-exporter, {MANY_UNITS} real services", many[OURS.name], ours))
-            print("goal: p99 <= 500 ms")
+            print(_row(f"unit-exporter, {MANY_UNITS} services", many[OURS.name], ours))
+            print(f"{_status(on)}; goal: p99 <= 500 ms")
         deployed.run(on, f"systemctl stop {SLICE}")
+
+
+def _status(on: Host) -> str:
+    """What the exporter says of itself: how many units it watches."""
+    show = "systemctl show --value --property=StatusText unit-exporter.service"
+    return deployed.run(on, show).strip()
 
 
 def _peers(on: Host) -> list[Exporter]:

@@ -31,6 +31,22 @@ EXAMPLE = HERE.parent / "ansible" / "examples" / "own-services"
 ROLES_WITH_VARIABLES = ("stack", "transactions", "prometheus", "alertmanager")
 PROFILES = ("production", "demo")
 
+# What the role `stack` derives of its defaults, where hosts do not speak TLS.
+DERIVED = {"inventory_hostname": "check", "stack_tls_authority_file": ""}
+
+# What an inventory adds for a fleet, whose hosts do.
+FLEET: dict[str, object] = {
+    "stack_tls_authority_file": "/etc/observability-stack/authority.pem",
+    "alertmanager_bots": [
+        {"host": host, "url": f"https://{host}.example:5001/alert", "token": "secret"} for host in "ab"
+    ],
+    "prometheus_hosts": [
+        {"host": "a", "address": "192.0.2.1", "groups": ["app", "monitoring"]},
+        {"host": "b", "address": "192.0.2.2", "groups": ["database"]},
+    ],
+    "prometheus_remote_write": [{"url": "http://metrics.example:8428/api/v1/write"}],
+}
+
 # What an inventory adds where people shall be told; `{}` is a host where nobody is.
 RECEIVER_SETTINGS: dict[str, dict[str, object]] = {
     "silent": {},
@@ -41,6 +57,7 @@ RECEIVER_SETTINGS: dict[str, dict[str, object]] = {
         "alertmanager_smtp_auth_username": "alertmanager",
         "alertmanager_people_webhook_url": "http://127.0.0.1:9999/page",
     },
+    "fleet": FLEET,
 }
 
 
@@ -69,7 +86,7 @@ def role_variables(profile: str, overrides: dict[str, object]) -> dict[str, obje
     A default that needs what only a deployment knows is left out, so that a
     template which uses it fails here by name.
     """
-    variables: dict[str, object] = {"inventory_hostname": "check"}
+    variables: dict[str, object] = dict(DERIVED)
     for role in ROLES_WITH_VARIABLES:
         variables |= yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text())
     variables |= {"stack_profile": profile} | overrides
@@ -118,8 +135,10 @@ def check_rules(tools: Path, profile: str, directory: Path) -> None:
         for template in sorted((HERE / "rules").glob("*.yml.j2"))
     ]
     run(tools / "promtool", "check", "rules", *rules)
-    configuration = render(CONFIGURATION, HERE / "prometheus.yml.j2", variables, directory / "prometheus.yml")
-    run(tools / "promtool", "check", "config", "--syntax-only", configuration)
+    for name, settings in (("host", {}), ("fleet", FLEET)):
+        template, target = HERE / "prometheus.yml.j2", directory / f"prometheus-{name}.yml"
+        configuration = render(CONFIGURATION, template, role_variables(profile, settings), target)
+        run(tools / "promtool", "check", "config", "--syntax-only", configuration)
     # The tests name their rules by a relative path: ../../rules/FILE.yml.
     tests = directory / "rules-tests" / profile
     shutil.copytree(HERE / "rules-tests" / profile, tests)
@@ -155,12 +174,22 @@ def check_routes(tools: Path, profile: str, directory: Path) -> None:
     table = yaml.safe_load((HERE / "rules-tests" / "routes.yml").read_text())
     table += [route_of(rule) for rule in alert_rules(directory)]
     for case in table:
-        labels = [f"{name}={value}" for name, value in case["labels"].items()]
-        command = (tools / "amtool", "config", "routes", "test", f"--config.file={configuration}", *labels)
-        receivers = run(*command).strip().split(",")
-        if receivers != case["receivers"]:
-            raise CheckFailed(f"{labels} goes to {receivers}, not to {case['receivers']}")
+        expect_route(tools, configuration, case["labels"], case["receivers"])
+    # Each host's bot hears of its own host alone.
+    fleet = render_routes(profile, "fleet", directory)
+    for host, bots in (("a", ["alert-bot-a"]), ("b", ["alert-bot-b"]), ("c", ["nobody"])):
+        labels = {"alertname": "UnitFailed", "host": host, "severity": "warning", "repair": "restart"}
+        expect_route(tools, fleet, labels, bots)
     print(f"{profile}: {len(table)} routes")
+
+
+def expect_route(tools: Path, configuration: Path, labels: dict[str, str], expected: list[str]) -> None:
+    """Asks Alertmanager's own tool who hears of an alert."""
+    given = [f"{name}={value}" for name, value in labels.items()]
+    command = (tools / "amtool", "config", "routes", "test", f"--config.file={configuration}", *given)
+    receivers = run(*command).strip().split(",")
+    if receivers != expected:
+        raise CheckFailed(f"{given} goes to {receivers}, not to {expected}")
 
 
 def alert_rules(directory: Path) -> Iterator[dict[str, Any]]:

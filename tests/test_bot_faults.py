@@ -83,6 +83,14 @@ def test_without_polkit_people_are_asked_and_with_it_the_next_alert_is_acted_on(
     assert trial.actions(unit) == ["start", "start"]
 
 
+def test_the_bot_brings_polkit_so_that_no_repair_waits_for_its_start(trial: Trial) -> None:
+    run = trial.stack.run
+    run("systemctl stop polkit.service")
+    run("systemctl restart alert-bot.service")
+    asked = "systemctl show --value --property=ActiveState polkit.service"
+    assert wait_until(lambda: run(asked) == "active", RECONNECT_SECONDS)
+
+
 def test_without_alertmanager_the_repair_goes_on_and_people_learn_it_later(trial: Trial) -> None:
     run = trial.stack.run
     run("systemctl stop prometheus-alertmanager.service")

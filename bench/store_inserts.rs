@@ -2,6 +2,7 @@
 //!
 //! Prints the inserts a second, each acknowledged after its commit.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for writer in writers {
         stored += writer.await??;
     }
-    println!("{:.0}", f64::from(stored) / began.elapsed().as_secs_f64());
+    let rate = f64::from(stored) / began.elapsed().as_secs_f64();
     store.close().await;
+    writeln!(std::io::stdout(), "{rate:.0}")?;
     Ok(())
 }

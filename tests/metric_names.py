@@ -6,20 +6,21 @@ Those of our own daemons `tidy` holds against what the daemons declare.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from panels import Prometheus, all_queries
 
 from host.settings import REPOSITORY
 
-# What only a machine of its own is sure to export, as the provocations of panels say.
+# What is sure to be exported only where there is more than a container has.
 ON_A_MACHINE = {
-    "node_disk_read_bytes_total",
-    "node_disk_written_bytes_total",
-    "node_pressure_cpu_waiting_seconds_total",
-    "node_pressure_io_waiting_seconds_total",
-    "node_pressure_memory_waiting_seconds_total",
-    "node_timex_maxerror_seconds",
-    "node_timex_offset_seconds",
+    "node_disk_read_bytes_total": "disks of its own",
+    "node_disk_written_bytes_total": "disks of its own",
+    "node_pressure_cpu_waiting_seconds_total": "a kernel with psi=1",
+    "node_pressure_io_waiting_seconds_total": "a kernel with psi=1",
+    "node_pressure_memory_waiting_seconds_total": "a kernel with psi=1",
+    "node_timex_maxerror_seconds": "a clock of its own",
+    "node_timex_offset_seconds": "a clock of its own",
 }
 
 OURS = re.compile("(?:alert_bot|systemd|transactions|unit_exporter)_")
@@ -39,15 +40,22 @@ _LABELS = re.compile(r"\{[^}]*\}")
 _NAME = re.compile(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()")
 
 
-def missing(prometheus: Prometheus) -> set[str]:
-    """Returns which of the named metrics this Prometheus has never seen, and records by no rule."""
+@dataclass(frozen=True)
+class Names:
+    """What is named, and of this what a Prometheus has never seen and records by no rule."""
+
+    named: set[str]
+    missing: set[str]
+
+
+def look(prometheus: Prometheus) -> Names:
+    """Looks through the rules in force, the dashboards and the runbooks."""
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
     expressions = [rule["query"] for rule in rules] + [query.text for query in all_queries()]
-    named = {name for expression in expressions for name in of(expression)}
-    others = {name for name in named if not OURS.match(name)}
+    asked = {name for expression in expressions for name in of(expression) if not OURS.match(name)}
+    named = asked | _in_runbooks(asked)
     recorded = {rule["name"] for rule in rules if rule["type"] == "recording"}
-    seen = set(prometheus.get("label/__name__/values"))
-    return (others | _in_runbooks(others)) - recorded - seen
+    return Names(named, named - recorded - set(prometheus.get("label/__name__/values")))
 
 
 def of(expression: str) -> set[str]:
@@ -55,9 +63,9 @@ def of(expression: str) -> set[str]:
     return set(_NAME.findall(_LABELS.sub("", _BESIDE.sub("", expression))))
 
 
-def _in_runbooks(others: set[str]) -> set[str]:
-    """Returns the words of runbooks that begin as these metrics do, but for roles' variables."""
-    beginnings = tuple(f"{name.split('_')[0]}_" for name in others)
+def _in_runbooks(asked: set[str]) -> set[str]:
+    """Returns the words of runbooks that begin as these metrics do, roles' variables apart."""
+    beginnings = tuple(f"{name.split('_')[0]}_" for name in asked)
     words = re.findall(r"\b[a-z]+_\w+\b", _text_of("docs/runbooks/*.md"))
     variables = re.findall(r"^(\w+):", _text_of("ansible/roles/*/defaults/main.yml"), re.MULTILINE)
     return {word for word in words if word.startswith(beginnings)} - set(variables)

@@ -65,8 +65,8 @@ class Prometheus:
     def _range(self, query: Query, since: float) -> str:
         """Returns the word of a shell that asks for all values since then.
 
-        Rules are evaluated no more often than targets are scraped: with that step an alert that
-        stands for one evaluation is still seen.
+        The demo evaluates its rules as often as it scrapes: with that step an alert that stands
+        for one evaluation is still seen.
         """
         text = _filled_in(query.text, SCRAPES_IN_A_RATE * self._scrape_seconds)
         span = {"query": text, "start": since, "step": self._scrape_seconds}

@@ -14,15 +14,15 @@ def check(machine: Machine) -> list[str]:
     """Returns which places of the dashboards had a value.
 
     # Errors
-    `StepError` with the queries that found nothing, or the metrics that Prometheus has not.
+    `StepError` with the queries that found nothing, or the metrics that Prometheus lacks.
     """
     empty = left_empty(machine.ssh, ON_A_MACHINE, wait_until)
     if empty:
         raise StepError("the dashboards show nothing of\n  " + "\n  ".join(map(str, empty)))
-    missing = metric_names.missing(Prometheus(machine.ssh))
-    if missing:
-        raise StepError(f"named by a rule or a panel, but not exported: {sorted(missing)}")
+    names = metric_names.look(Prometheus(machine.ssh))
+    if names.missing:
+        raise StepError(f"named by a rule or a panel, but not there: {sorted(names.missing)}")
     return [
-        "every metric of a rule, a panel or a runbook is there",
+        f"all {len(names.named)} metrics of others in rules, panels and runbooks",
         *(": ".join(place) for provocation in ON_A_MACHINE for place in provocation.places),
     ]

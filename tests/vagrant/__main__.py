@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import box
+import dashboards
 import guest
 import metrics
 import outages
@@ -95,6 +96,7 @@ def run_all(report: Transcript) -> None:
     report.step("vagrant up: boot and deploy", lambda on_line: bring_up(machine, on_line))
     report.step("everything is active", lambda _: guest.wait_until_settled(machine))
     report.step("metrics agree with the kernel", lambda _: metrics.check(machine))
+    report.step("dashboards show what a container lacks", lambda _: dashboards.check(machine))
     report.step("break: stop", lambda _: guest.heal(machine, STOP))
     report.step("break: freeze", lambda _: guest.heal(machine, FREEZE))
     report.step("reboot", lambda _: outages.reboot(machine))

@@ -12,6 +12,9 @@ const LATENCY_BUCKETS: [f64; 13] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
 ];
 
+/// The reason of an error that is none of the store's.
+const CLAIM_LOST: &str = "claim_lost";
+
 /// Every metric of a worker.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -36,6 +39,15 @@ impl Metrics {
             "Transactions ended by this worker.",
             &["outcome"],
         );
+        let errors = declare.counters(
+            "transactions_worker_errors_total",
+            "Store calls that failed and claims that were lost.",
+            &["reason"],
+        );
+        // A counter that begins with its first error shows Prometheus no increase.
+        for reason in StoreError::REASONS.iter().chain([&CLAIM_LOST]) {
+            errors.with_label_values(&[*reason]);
+        }
         Self {
             settled: ended.with_label_values(&[Outcome::Settled.status().as_str()]),
             declined: ended.with_label_values(&[Outcome::Declined.status().as_str()]),
@@ -51,11 +63,7 @@ impl Metrics {
                 "transactions_worker_busy_seconds_total",
                 "Time this worker spent on claimed transactions.",
             ),
-            errors: declare.counters(
-                "transactions_worker_errors_total",
-                "Store calls that failed and claims that were lost.",
-                &["reason"],
-            ),
+            errors,
             settle_latency: declare.histogram(
                 "transactions_worker_settle_latency_seconds",
                 "From a transaction's creation to its end.",
@@ -80,7 +88,7 @@ impl Metrics {
 
     /// Counts a claim whose lease ran out before it was settled.
     pub(crate) fn count_lost_claim(&self) {
-        self.errors.with_label_values(&["claim_lost"]).inc();
+        self.errors.with_label_values(&[CLAIM_LOST]).inc();
     }
 
     /// One line for `systemctl status`.

@@ -25,6 +25,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Every word of [`reason`](Self::reason), for a counter that is to begin at zero.
+    pub const REASONS: [&str; 6] = [
+        "overloaded",
+        "busy",
+        "disk_full",
+        "unavailable",
+        "damaged",
+        "closed",
+    ];
+
     /// Whether the same request may succeed later without anybody's repair.
     pub fn is_transient(&self) -> bool {
         !matches!(self, Self::Damaged(_) | Self::Closed)
@@ -90,4 +100,22 @@ pub enum OpenError {
         /// The engine's reason.
         source: StoreError,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_listed_reason_of_its_own() {
+        let errors = [
+            StoreError::Overloaded,
+            StoreError::Busy,
+            StoreError::DiskFull,
+            StoreError::Unavailable(String::new()),
+            StoreError::Damaged(String::new()),
+            StoreError::Closed,
+        ];
+        assert_eq!(errors.map(|error| error.reason()), StoreError::REASONS);
+    }
 }

@@ -7,9 +7,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_urlsafe
 from typing import Any
 
+import leaks
 import pytest
+from play import play_fleet
 from stack import API, API_UNIT, Stack
 
 from host import boot, deploy, fleet, health, inventory, switch, teardown, tree
@@ -25,6 +28,9 @@ HEALED_SECONDS = 90.0
 QUIET_SECONDS = 180.0
 # Longer than a repair of the demo takes, so that a second one would be seen.
 NO_MORE_SECONDS = 10.0
+
+# All other variables of a fleet's inventory hold secrets.
+PUBLIC_VARIABLES = ("fleet_profile", "fleet_network", "fleet_tls_authority", "fleet_tls_certificates")
 
 FREEZE = f"systemctl kill --signal=SIGSTOP {API_UNIT}"
 # Each restart is killed as soon as it runs, until systemd gives up.
@@ -255,6 +261,56 @@ def test_a_deployment_stops_at_the_first_host_that_does_not_come_back(quiet: Fle
         for stack in (one, two):
             stack.run("alert-bot resume")
     assert one.api_is_healthy()
+
+
+def test_no_secret_stands_but_in_its_files(quiet: Fleet) -> None:
+    secrets = secrets_of(quiet)
+    # As a deployment that brings new passwords does, beside a server that logs every statement.
+    quiet.hosts[-1].run(
+        "runuser --user postgres -- env PGOPTIONS='--log_statement=all --log_min_duration_statement=0'"
+        " psql --quiet --set=ON_ERROR_STOP=1 --file=/etc/postgresql/stack-databases.sql"
+    )
+    assert len(secrets) == 2 * SIZE + 2, "a token and a key for each host, two passwords"
+    for stack in quiet.hosts:
+        texts = {name: leaks.telling(secret) for name, secret in secrets.items()}
+        assert leaks.found(stack, texts) == [], stack.host.name
+
+
+def test_a_deployment_prints_no_secret(quiet: Fleet) -> None:
+    """Neither the one that was, nor one that replaces every secret and would show each change."""
+    present = secrets_of(quiet)
+    variables = {name: renewed(value) for name, value in variables_of(quiet).items()}
+    look = play_fleet(quiet.host, "--check", "--diff", "-vvv", variables=variables).succeeded()
+    assert look.changed >= len(present)
+    printed = look.output + quiet.host.log("deploy").read_text(encoding="utf-8")
+    secrets = {**present, **{f"new {name}": text for name, text in named(variables)}}
+    told = {name for name, secret in secrets.items() for it in leaks.telling(secret) if it in printed}
+    assert told == set()
+
+
+def secrets_of(whole: Fleet) -> dict[str, str]:
+    """Returns every secret that the fleet's inventory holds."""
+    return dict(named(variables_of(whole)))
+
+
+def variables_of(whole: Fleet) -> dict[str, Any]:
+    """Returns the fleet's variables that are not known to be public."""
+    text = (inventory.directory(whole.host) / "hosts.json").read_text(encoding="utf-8")
+    variables = json.loads(text)["all"]["vars"]
+    return {name: value for name, value in variables.items() if name not in PUBLIC_VARIABLES}
+
+
+def named(variables: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in variables.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} of {host}", text) for host, text in value.items())
+        else:
+            yield name, value
+
+
+def renewed(value: Any) -> Any:
+    """Returns another secret in the place of each."""
+    return {host: token_urlsafe() for host in value} if isinstance(value, dict) else token_urlsafe()
 
 
 def test_samples_reach_the_engine_for_the_long_term(quiet: Fleet) -> None:

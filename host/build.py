@@ -40,7 +40,7 @@ def compile_daemons(on_line: OnLine) -> None:
 
 def pack_daemons(on_line: OnLine) -> list[str]:
     """Packs the daemons whose package is older than its parts; returns their names."""
-    stale = [daemon for daemon in DAEMONS if _is_stale(daemon)]
+    stale = [daemon for daemon in DAEMONS if is_stale(daemon)]
     if stale:
         packages.install_cargo_command("cargo-deb", CARGO_DEB_VERSION, on_line)
         _write_notices(stale)
@@ -115,7 +115,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return tomllib.loads((folder / "Cargo.toml").read_text(encoding="utf-8"))
 
 
-def _is_stale(daemon: str) -> bool:
+def is_stale(daemon: str) -> bool:
+    """Says whether a daemon's package is missing or older than its parts."""
     package = max(DEBS.glob(f"{daemon}_*.deb"), default=None, key=_changed)
     return package is None or any(_changed(part) > _changed(package) for part in _parts(daemon))
 

@@ -76,7 +76,21 @@ def _play(
         f"--extra-vars={json.dumps(variables)}",
         str(PLAYBOOK),
     ]
-    environment = {
+    run.logged(
+        command,
+        log,
+        what="the playbook",
+        host=owner,
+        environment=environment(owner),
+        cwd=REPOSITORY,
+        on_line=on_line,
+    )
+    return read_recap(log.read_text(encoding="utf-8"))
+
+
+def environment(owner: Host) -> dict[str, str]:
+    """Returns the variables that a playbook for `owner` runs with."""
+    return {
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
         # Ansible's own scratch space goes with the host.
         "ANSIBLE_HOME": str(owner.directory / "ansible"),
@@ -84,16 +98,6 @@ def _play(
         "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
     }
-    run.logged(
-        command,
-        log,
-        what="the playbook",
-        host=owner,
-        environment=environment,
-        cwd=REPOSITORY,
-        on_line=on_line,
-    )
-    return read_recap(log.read_text(encoding="utf-8"))
 
 
 def read_recap(output: str) -> Recap:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from host import deploy, packages
+from host import inventory as inventories
 from host.processes import leader_pid
 from host.settings import REPOSITORY, Host
 
@@ -52,24 +53,32 @@ def play(
 ) -> Play:
     """Runs `playbook` with `inventory`, whose one host stands for `host`."""
     connection = {"ansible_connection": "nsenter", "ansible_nsenter_pid": leader_pid(host)}
+    return _run(host, playbook, inventory, arguments, {**connection, **(variables or {})})
+
+
+def play_fleet(
+    fleet: Host, *arguments: str, variables: Mapping[str, Any] | None = None
+) -> Play:
+    """Deploys to a fleet whose hosts are all up."""
+    return _run(fleet, deploy.PLAYBOOK, inventories.write(fleet), arguments, variables or {})
+
+
+def _run(
+    owner: Host,
+    playbook: Path,
+    inventory: Path,
+    arguments: Sequence[str],
+    variables: Mapping[str, Any],
+) -> Play:
     result = subprocess.run(
         [
             str(packages.VENV / "bin/ansible-playbook"),
             f"--inventory={inventory}",
-            f"--extra-vars={json.dumps({**connection, **(variables or {})})}",
+            f"--extra-vars={json.dumps(variables)}",
             *arguments,
             str(playbook),
         ],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
-            # Ansible's own scratch space goes with the host.
-            "ANSIBLE_HOME": str(host.directory / "ansible"),
-            "ANSIBLE_NOCOLOR": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "LC_ALL": "C.UTF-8",
-            **host.marker,
-        },
+        env={**os.environ, **deploy.environment(owner), **owner.marker},
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -7,9 +7,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_urlsafe
 from typing import Any
 
+import leaks
 import pytest
+from play import play_fleet
+from rollout import API_DROP_INS, CONFIGURATION, watching
 from stack import API, API_UNIT, Stack
 
 from host import boot, deploy, fleet, health, inventory, switch, teardown, tree
@@ -25,6 +29,17 @@ HEALED_SECONDS = 90.0
 QUIET_SECONDS = 180.0
 # Longer than a repair of the demo takes, so that a second one would be seen.
 NO_MORE_SECONDS = 10.0
+
+# Restarts the API and the workers, and nothing else.
+ANOTHER_CONFIGURATION = {"transactions_watchdog": "31s"}
+# The task that keeps a deployment from the next host, and how often it asks here in vain.
+GATE = "Wait until the API answers"
+RETRIES = 3
+# No probe is answered; it ends by itself after the deployment has given up.
+HANG = "/usr/bin/transactions-api faults set hang --for 3m"
+
+# All other variables of a fleet's inventory hold secrets.
+PUBLIC_VARIABLES = ("fleet_profile", "fleet_network", "fleet_tls_authority", "fleet_tls_certificates")
 
 FREEZE = f"systemctl kill --signal=SIGSTOP {API_UNIT}"
 # Each restart is killed as soon as it runs, until systemd gives up.
@@ -234,27 +249,116 @@ def test_the_database_is_repaired_although_the_table_of_turns_is_in_it(quiet: Fl
     assert quiet.repairs(since).count(its_repair) == 1
 
 
+@contextmanager
+def units_of_the_api(whole: Fleet, lines: str, hosts: list[Stack]) -> Iterator[None]:
+    """Adds lines to the API's unit on some hosts, for the next deployment to meet.
+
+    Nothing repairs meanwhile what they break.
+    """
+    drop_in = f"{API_DROP_INS}/90-test.conf"
+    for stack in whole.hosts[:-1]:
+        stack.run("alert-bot pause --for 10m --why 'a deployment is tested'")
+    for stack in hosts:
+        stack.run(f"cat > {drop_in}", stdin=f"[Service]\n{lines}\n")
+    try:
+        yield
+    finally:
+        for stack in hosts:
+            stack.run(f"rm {drop_in}; systemctl daemon-reload; systemctl reset-failed {API_UNIT}")
+        deploy.deploy_fleet(whole.host)
+        for stack in whole.hosts[:-1]:
+            stack.run("alert-bot resume")
+
+
 def test_a_deployment_stops_at_the_first_host_that_does_not_come_back(quiet: Fleet) -> None:
     one, two, _ = quiet.hosts
-    folder = f"/etc/systemd/system/{API_UNIT}.d"
     lives = f"systemctl show --property=InvocationID,ActiveState {API_UNIT}"
-    before = two.run(lives), two.run(f"cat {folder}/50-stack.conf")
-    bad = f"{folder}/90-test.conf"
-    for stack in (one, two):
-        # Nothing shall repair what the deployment broke while the test looks.
-        stack.run("alert-bot pause --for 10m --why 'a deployment is tested'")
-    one.run(f"printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > {bad}")
-    try:
+    before = two.run(lives), two.run(f"cat {CONFIGURATION}")
+    with units_of_the_api(quiet, "ExecStart=\nExecStart=/bin/false", [one]):
         with pytest.raises(StepError, match="the playbook failed"):
-            deploy.deploy_fleet(quiet.host, variables={"transactions_watchdog": "31s"})
-        assert (two.run(lives), two.run(f"cat {folder}/50-stack.conf")) == before
+            deploy.deploy_fleet(quiet.host, variables=ANOTHER_CONFIGURATION)
+        assert (two.run(lives), two.run(f"cat {CONFIGURATION}")) == before
         assert two.api_is_healthy()
-    finally:
-        one.run(f"rm {bad}; systemctl daemon-reload; systemctl reset-failed {API_UNIT}")
-        deploy.deploy_fleet(quiet.host)
-        for stack in (one, two):
-            stack.run("alert-bot resume")
     assert one.api_is_healthy()
+
+
+def test_a_deployment_goes_on_once_the_host_before_is_healthy(quiet: Fleet) -> None:
+    """Each API runs soon after its restart; its probes are answered once the playbook waits for it."""
+    one, two, _ = quiet.hosts
+    waited: list[str] = []
+
+    def end_hang(line: str) -> None:
+        for stack in (one, two):
+            if line.startswith(f"FAILED - RETRYING: [{stack.host.name}]: {GATE}"):
+                waited.append(stack.host.name)
+                if waited.count(stack.host.name) == RETRIES:
+                    stack.run("transactions-api faults clear")
+
+    with units_of_the_api(quiet, f"ExecStartPost={HANG}", [one, two]):
+        since = time.time()
+        with watching([one, two]) as watch:
+            deploy.deploy_fleet(quiet.host, variables=ANOTHER_CONFIGURATION, on_line=end_hang)
+        assert sorted(set(waited)) == [one.host.name, two.host.name], "it did not wait"
+        first, second = (watch.restart(stack, since) for stack in (one, two))
+    for restart in (first, second):
+        assert restart.touched <= restart.stopped <= restart.started < restart.healthy
+    assert first.healthy < second.touched, "the second host was touched too early"
+    for restart, other in ((first, two), (second, one)):
+        looks = watch.during(other, restart.stopped, restart.healthy)
+        assert len(looks) >= RETRIES
+        assert all(look.healthy for look in looks), "both were down at once"
+    down = [f"{it.healthy - it.stopped:.1f} s" for it in (first, second)]
+    print(f"\n    down one after the other: {', '.join(down)}")
+
+
+def test_no_secret_stands_but_in_its_files(quiet: Fleet) -> None:
+    secrets = secrets_of(quiet)
+    # As a deployment that brings new passwords does, beside a server that logs every statement.
+    quiet.hosts[-1].run(
+        "runuser --user postgres -- env PGOPTIONS='--log_statement=all --log_min_duration_statement=0'"
+        " psql --quiet --set=ON_ERROR_STOP=1 --file=/etc/postgresql/stack-databases.sql"
+    )
+    assert len(secrets) == 2 * SIZE + 2, "a token and a key for each host, two passwords"
+    for stack in quiet.hosts:
+        texts = {name: leaks.telling(secret) for name, secret in secrets.items()}
+        assert leaks.found(stack, texts) == [], stack.host.name
+
+
+def test_a_deployment_prints_no_secret(quiet: Fleet) -> None:
+    """Neither the one that was, nor one that replaces every secret and would show each change."""
+    present = secrets_of(quiet)
+    variables = {name: renewed(value) for name, value in variables_of(quiet).items()}
+    look = play_fleet(quiet.host, "--check", "--diff", "-vvv", variables=variables).succeeded()
+    assert look.changed >= len(present)
+    printed = look.output + quiet.host.log("deploy").read_text(encoding="utf-8")
+    secrets = {**present, **{f"new {name}": text for name, text in named(variables)}}
+    told = {name for name, secret in secrets.items() for it in leaks.telling(secret) if it in printed}
+    assert told == set()
+
+
+def secrets_of(whole: Fleet) -> dict[str, str]:
+    """Returns every secret that the fleet's inventory holds."""
+    return dict(named(variables_of(whole)))
+
+
+def variables_of(whole: Fleet) -> dict[str, Any]:
+    """Returns the fleet's variables that are not known to be public."""
+    text = (inventory.directory(whole.host) / "hosts.json").read_text(encoding="utf-8")
+    variables = json.loads(text)["all"]["vars"]
+    return {name: value for name, value in variables.items() if name not in PUBLIC_VARIABLES}
+
+
+def named(variables: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in variables.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} of {host}", text) for host, text in value.items())
+        else:
+            yield name, value
+
+
+def renewed(value: Any) -> Any:
+    """Returns another secret in the place of each."""
+    return {host: token_urlsafe() for host in value} if isinstance(value, dict) else token_urlsafe()
 
 
 def test_samples_reach_the_engine_for_the_long_term(quiet: Fleet) -> None:

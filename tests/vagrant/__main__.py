@@ -21,10 +21,11 @@ import metrics
 import outages
 import packages
 import runaway
+import triggers
 import user as account
 from machine import Machine, wait_until
 
-from host import build, ports
+from host import ports
 from host.errors import StepError
 from host.packages import LOGS
 from host.report import failure
@@ -88,7 +89,9 @@ def run_all(report: Transcript) -> None:
     report.step(
         "tools: vagrant, libvirt, qemu", lambda on_line: packages.install(logs / "apt.log", on_line)
     )
-    report.step("build: the packages", pack)
+    report.step(
+        "vagrant up: its triggers", lambda on_line: triggers.fire(logs / "triggers.log", on_line)
+    )
     report.step("box: Debian 13 from Debian's packages", lambda on_line: make_box(logs, on_line))
     machine = Machine(account.create(), free_forwards(), free_offset(), BOX, logs)
     account.install_settings(Path(__file__).parent / "emulation.rb")
@@ -104,11 +107,6 @@ def run_all(report: Transcript) -> None:
     report.step("vagrant provision: nothing to change", lambda on_line: provision(machine, on_line))
     report.step("a worker runs away", lambda _: runaway.check(machine))
     report.step("vagrant destroy", lambda _: destroy(machine))
-
-
-def pack(on_line: OnLine) -> list[str]:
-    build.compile_daemons(on_line)
-    return build.pack_daemons(on_line)
 
 
 def make_box(logs: Path, on_line: OnLine) -> list[str]:

@@ -29,7 +29,7 @@ const COMMIT_BUCKETS: [f64; 12] = [
 const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// The statuses that this API answers with; indexed by [`position`].
-const CODES: [u16; 12] = [200, 201, 400, 404, 405, 408, 409, 413, 431, 500, 502, 503];
+const CODES: [u16; 11] = [200, 201, 400, 404, 405, 408, 409, 413, 500, 502, 503];
 
 /// What is counted from zero on: successes and server errors of the routes that people use.
 /// Prometheus sees no rise in a series that is born with its first value, so a burst right after

@@ -108,6 +108,38 @@ fn every_refusal_is_a_problem_document() {
     );
 }
 
+/// hyper answers these before there is a request that anybody could be asked about.
+#[test]
+fn what_never_became_a_request_gets_an_empty_answer_and_a_closed_connection() {
+    let place = Place::new();
+    let api = place.start();
+    let cases = [
+        ("no HTTP", "NONSENSE\r\n\r\n".to_owned(), 400),
+        (
+            "17 KiB",
+            format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(17 * 1024)),
+            431,
+        ),
+        (
+            "101 headers",
+            format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(101)),
+            431,
+        ),
+    ];
+    for (what, head, status) in cases {
+        let mut client = Client::connect(api.address).unwrap();
+        client.send(head.as_bytes()).unwrap();
+        let answer = client.receive(false).unwrap();
+        assert_eq!(
+            (answer.status, answer.header("content-length")),
+            (status, Some("0")),
+            "{what}: {answer:?}"
+        );
+        assert!(client.is_closed(), "{what}: the connection stayed open");
+    }
+    assert_eq!(api.get("/health").status, 200);
+}
+
 #[test]
 fn health_is_the_store_s_and_comes_back_with_it() {
     let place = Place::new();

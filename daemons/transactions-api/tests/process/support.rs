@@ -273,6 +273,11 @@ impl Client {
         self.stream.get_mut().write_all(bytes)
     }
 
+    /// Waits for the server's next byte or its end; says whether it was the end.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.stream.fill_buf().is_ok_and(<[u8]>::is_empty)
+    }
+
     pub(crate) fn receive(&mut self, headers_only: bool) -> std::io::Result<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {

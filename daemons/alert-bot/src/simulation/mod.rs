@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use units::{ActiveState, UnitName};
 
 use self::world::{Executed, Health, World};
+use crate::catch_up::catch_up;
 use crate::config::WatchdogConfig;
 use crate::engine::{Engine, Event, Outside, Parts, Settings, Wires};
 use crate::intake::{Intake, Tokens};
@@ -113,7 +114,7 @@ ladder = [{ action = "restart" }]
 /// The bot of one life: between two kills.
 struct Bot {
     wires: Wires,
-    intake: Intake<World>,
+    intake: Arc<Intake<World>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -135,7 +136,8 @@ impl Bot {
             host: "here".into(),
             runbook_base_url: "https://runbooks".into(),
         };
-        let (teller, telling) = Teller::new(sender, outside.sink.clone(), outside.clock.clone());
+        let sink = outside.sink.clone();
+        let (teller, telling) = Teller::new(sender, sink.clone(), outside.clock.clone());
         let metrics = Metrics::new().unwrap();
         let (mut engine, wires) = Engine::new(Parts {
             host: "here".into(),
@@ -151,7 +153,7 @@ impl Bot {
             },
         });
         engine.recover().await.ok()?;
-        let intake = Intake {
+        let intake = Arc::new(Intake {
             tokens: Tokens::try_new(&["token".into()]).unwrap(),
             limits: Limits::default(),
             watchdog: WatchdogConfig::default(),
@@ -159,9 +161,13 @@ impl Bot {
             clock: Arc::new(world.clone()),
             wires: wires.clone(),
             metrics,
-        };
+        });
         let run = engine.run(Heartbeat::start(), CancellationToken::new());
-        let tasks = vec![tokio::spawn(telling), tokio::spawn(run)];
+        let tasks = vec![
+            tokio::spawn(telling),
+            tokio::spawn(run),
+            tokio::spawn(catch_up(sink, intake.clone())),
+        ];
         let bot = Self {
             wires,
             intake,
@@ -254,6 +260,10 @@ impl Alertmanager {
                 self.resolving.push(over);
             }
         }
+        let firing = self.firing.iter();
+        world.state().listed = firing
+            .map(|(unit, (since, _))| alert("Down", unit, *since, AlertStatus::Firing))
+            .collect();
     }
 }
 

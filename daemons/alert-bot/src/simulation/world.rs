@@ -18,6 +18,7 @@ use units::{ActiveState, JobResult, LoadState, UnitFacts, UnitName};
 use uuid::Uuid;
 
 use super::seeded::Seeded;
+use crate::listing::Listing;
 use crate::ports::{AlertSink, Clock, Ledger, Prober, TellError, Turns, UnitControl};
 use crate::tell::OwnAlert;
 
@@ -57,6 +58,8 @@ pub(super) struct State {
     pub(super) executed: Vec<Executed>,
     /// What the bot took from Alertmanager, in order.
     pub(super) acknowledged: Vec<Alert>,
+    /// What Alertmanager has on its list.
+    pub(super) listed: Vec<Alert>,
     /// Attempts whose action has begun.
     begun: BTreeSet<AttemptId>,
     running: BTreeSet<UnitName>,
@@ -94,6 +97,7 @@ impl World {
                 clock_offset: SignedDuration::ZERO,
                 executed: Vec::new(),
                 acknowledged: Vec::new(),
+                listed: Vec::new(),
                 begun: BTreeSet::new(),
                 running: BTreeSet::new(),
                 in_fleet: seed.is_multiple_of(2),
@@ -321,6 +325,27 @@ impl AlertSink for World {
                 sleep(Duration::from_secs(5)).await;
             }
             AlertNow::Unknown
+        }
+        .boxed()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Vec<Result<Listing, String>>> {
+        async move {
+            self.moment().await;
+            if self.fault(3) {
+                sleep(Duration::from_secs(5)).await;
+                return vec![Err("Alertmanager hangs".into())];
+            }
+            // It was started with the bot, and Prometheus has told it nothing yet.
+            if self.fault(3) {
+                return vec![Ok(Listing::default())];
+            }
+            let ours = self.state().listed.clone();
+            vec![Ok(Listing {
+                known: ours.iter().map(|alert| alert.fingerprint.clone()).collect(),
+                ours,
+                is_complete: true,
+            })]
         }
         .boxed()
     }

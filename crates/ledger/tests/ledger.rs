@@ -77,6 +77,7 @@ fn step(mode: &str, incident: Uuid, at: Timestamp, alerts: Vec<AlertId>) -> Step
         incident: IncidentView::new(incident, at),
         unit: Some(unit.clone()),
         siblings: Vec::new(),
+        uncounted: false,
         probe_healthy: None,
         alert_now: AlertNow::Unknown,
         pause: None,

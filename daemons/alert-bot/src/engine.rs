@@ -273,6 +273,7 @@ impl<L: Ledger> Engine<L> {
             trigger,
             unit: findings.unit,
             siblings: findings.siblings,
+            uncounted: findings.uncounted,
             probe_healthy: findings.probe_healthy,
             alert_now: findings.alert_now,
             pause: target.ok().and_then(|target| self.pause_of(&target, now)),
@@ -338,7 +339,7 @@ impl<L: Ledger> Engine<L> {
 /// An action in a few words, for the status line.
 fn summary(past: &PastAction) -> String {
     let came = past.judged.map_or("under way", |it| it.outcome.as_str());
-    format!("{} of {}, {came}", past.action.as_str(), past.unit)
+    format!("{} of {}, {came}", past.action.as_str(), past.names())
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -258,7 +258,10 @@ impl<L: Ledger> Engine<L> {
         if !self.policy.watches(unit) {
             return;
         }
-        let bot_acts = self.history.in_flight().any(|past| past.unit == *unit);
+        let bot_acts = self
+            .history
+            .in_flight()
+            .any(|past| past.units().any(|acted_on| acted_on == unit));
         if let Some(cause) = self.restarts.note(unit, run, bot_acts) {
             let labels = [unit.as_str(), cause.as_str()];
             self.metrics.unit_restarts.with_label_values(&labels).inc();

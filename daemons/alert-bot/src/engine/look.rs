@@ -82,6 +82,7 @@ impl<L: Ledger> Engine<L> {
         Question {
             trigger: trigger.clone(),
             target: target.clone(),
+            knows_siblings: self.bus_up,
             siblings: self.loaded.keys().filter(is_sibling).cloned().collect(),
             probe: selection.and_then(|s| s.rule.proof.probe.clone()),
             wants_lines: false,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from stack import ALERTMANAGER, Stack
@@ -20,6 +22,8 @@ LONG_PROOF = {"proof": '{ healthy_for = "100ms", deadline = "1m" }'}
 # The goal is 2 s; a busy machine takes longer, so the time is printed rather than asserted.
 RECONNECT_SECONDS = 30.0
 
+CONFIGURATION = "/etc/prometheus/alertmanager.yml"
+
 RULES = [
     Rule("bus", ["bus.service"], [START]),
     Rule("reexec", ["reexec.service"], [START]),
@@ -27,6 +31,7 @@ RULES = [
     Rule("denied", ["denied.service"], [START, 'action = "escalate"']),
     Rule("unheard", ["unheard.service"], [START]),
     Rule("hopeless", ["hopeless.service"], ['action = "escalate"']),
+    Rule("missed", ["missed.service"], [START]),
 ]
 UNITS = {f"{rule.name}.service": SLEEPER for rule in RULES} | {"slow.service": SLOW}
 
@@ -107,6 +112,39 @@ def test_without_alertmanager_the_repair_goes_on_and_people_learn_it_later(trial
     # What stands is told again every half minute.
     assert wait_until(lambda: trial.notices("hopeless.service") == ["RemediationExhausted"], 60.0)
     trial.send(resolved(alert))
+
+
+@contextmanager
+def alertmanager_waits(stack: Stack) -> Iterator[None]:
+    """Has Alertmanager tell nobody of an alert before an hour has passed."""
+
+    def waits() -> bool:
+        status = stack.request(ALERTMANAGER, "/api/v2/status").body
+        return "group_wait: 1h" in json.loads(status)["config"]["original"]
+
+    reload = "systemctl reload prometheus-alertmanager.service"
+    wait = "sed 's/group_wait: 0s/group_wait: 1h/' /run/alertmanager.yml"
+    stack.run(f"cp {CONFIGURATION} /run && {wait} > {CONFIGURATION} && {reload}")
+    try:
+        assert wait_until(waits, RECONNECT_SECONDS)
+        yield
+    finally:
+        stack.run(f"cat /run/alertmanager.yml > {CONFIGURATION}; {reload}")
+        assert wait_until(lambda: not waits(), RECONNECT_SECONDS)
+
+
+def test_what_fires_while_the_bot_is_away_is_acted_on_when_it_is_back(trial: Trial) -> None:
+    unit, sockets = "missed.service", "alert-bot.socket alert-bot-control.socket"
+    with alertmanager_waits(trial.stack):
+        trial.stack.run(f"systemctl stop alert-bot.service {sockets}")
+        try:
+            trial.fire("missed", unit)
+        finally:
+            trial.stack.run(f"systemctl start {sockets} alert-bot.service")
+        back = time.monotonic()
+        trial.wait_for_outcome("effective", unit)
+        print(f"\n    healed {time.monotonic() - back:.1f} s after the bot was back")
+    assert trial.actions(unit) == ["start"]
 
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])

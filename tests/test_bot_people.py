@@ -35,7 +35,7 @@ def trial(stack: Stack) -> Iterator[Trial]:
 def question(trial: Trial, rule: str) -> str:
     """Has the bot ask about a rule's unit; returns the incident once Alertmanager knows of it."""
     unit = f"{rule}.service"
-    trial.send(trial.alert(rule, unit))
+    trial.fire(rule, unit)
     trial.wait_for_verdict("await-approval", "approval-needed", unit)
     trial.wait("people are asked", lambda: trial.notices(unit) == ["RemediationAwaitingApproval"])
     assert trial.state(unit) == "inactive"
@@ -88,7 +88,7 @@ def test_a_pause_outlives_the_bot_and_ends_by_itself(trial: Trial) -> None:
     run(f"alert-bot pause --unit {trial.unit(unit)} --for 1h --why 'this one for longer'")
     run("alert-bot pause --for 4s --why 'the tests of the pause'")
     paused_at = time.time()
-    trial.send(trial.alert("paused", unit))
+    trial.fire("paused", unit)
     trial.wait_for_verdict("hold", "paused", unit)
     run("systemctl restart alert-bot.service")
     said = run("alert-bot status")
@@ -104,10 +104,9 @@ def test_a_silence_counts_at_the_moment_of_acting(trial: Trial) -> None:
     run, unit = trial.stack.run, "silent.service"
     # Alertmanager keeps a silenced alert to itself, so the bot has it before there is a silence.
     run(f"alert-bot pause --unit {trial.unit(unit)} --for 1h --why 'a silence comes'")
-    labels = trial.alert("silent", unit, severity="info")["labels"]
-    post(trial.stack, "alerts", [{"labels": labels}])
+    trial.fire("silent", unit)
     trial.wait_for_verdict("hold", "paused", unit)
-    silence = post(trial.stack, "silences", silence_of(labels["alertname"]))["silenceID"]
+    silence = set_silence(trial.stack, trial.unit("silent"))
     run(f"alert-bot resume --unit {trial.unit(unit)}")
     trial.wait_for_verdict("hold", "silenced", unit)
     assert trial.state(unit) == "inactive"
@@ -133,14 +132,15 @@ def test_a_unit_that_is_masked_for_maintenance_is_left_alone_until_it_is_over(
     trial.wait_for_outcome("effective", unit)
 
 
-def post(stack: Stack, what: str, body: object) -> dict[str, str]:
-    """Posts to Alertmanager's interface inside the host."""
+def set_silence(stack: Stack, alertname: str) -> str:
+    """Silences an alert in Alertmanager for an hour; returns the silence's id."""
     answer = stack.run(
         "curl -sf -H 'Content-Type: application/json' --data @-"
-        f" http://127.0.0.1:9093/api/v2/{what}",
-        stdin=json.dumps(body),
+        " http://127.0.0.1:9093/api/v2/silences",
+        stdin=json.dumps(silence_of(alertname)),
     )
-    return json.loads(answer) if answer else {}
+    silence: str = json.loads(answer)["silenceID"]
+    return silence
 
 
 def silence_of(alertname: str) -> dict[str, object]:

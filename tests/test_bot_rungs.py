@@ -42,6 +42,7 @@ UNITS = {
     "runbook.service": SLEEPER,
     "book.service": f"[Service]\nType=oneshot\nExecStart={MARK}\n",
     "pool@.service": SLEEPER,
+    "herd@.service": SLEEPER,
     "broken.service": BROKEN,
 }
 
@@ -98,6 +99,8 @@ RULES = [
     *(case.rule() for case in CASES),
     Rule("grow", ["pool@*.service"], ['action = "scale-up", max = 2'], {"patience": '"1s"'}),
     Rule("shrink", ["pool@*.service"], ['action = "scale-down", min = 1']),
+    Rule("leap", ["herd@*.service"], ['action = "scale-up", max = 4, step = 2']),
+    Rule("retreat", ["herd@*.service"], ['action = "scale-down", min = 1, step = 2']),
     Rule(
         "broken",
         ["broken.service"],
@@ -110,7 +113,7 @@ RULES = [
 def trial(stack: Stack) -> Iterator[Trial]:
     with in_force(stack, RULES, UNITS) as trial:
         # Before any test, so that the bot has long heard of it when it counts instances.
-        trial.systemctl("start", "pool@1.service")
+        trial.systemctl("start", "pool@1.service", "herd@1.service")
         yield trial
 
 
@@ -158,6 +161,23 @@ def test_a_template_grows_and_shrinks_step_by_step_within_its_bounds(trial: Tria
     settled_as(few, "suppressed", "at-min-instances")
     assert states() == ["active", "inactive", "inactive"]
     assert trial.actions("pool@") == ["scale-up", "scale-down"]
+
+
+def test_a_step_of_several_instances_is_one_action(trial: Trial) -> None:
+    instances = [f"herd@{number}.service" for number in range(1, 6)]
+
+    def step(rule: str) -> int:
+        done = len(trial.actions("herd@"))
+        trial.send(trial.alert(rule))
+        trial.wait("it is tried", lambda: len(trial.actions("herd@")) > done)
+        trial.wait("it is proven", lambda: not trial.open_incidents("herd@"))
+        return [trial.state(instance) for instance in instances].count("active")
+
+    # By two, and the last time by what the bound leaves.
+    assert [step("leap"), step("leap")] == [3, 4]
+    assert [step("retreat"), step("retreat")] == [2, 1]
+    assert trial.actions("herd@") == ["scale-up"] * 2 + ["scale-down"] * 2
+    assert trial.state(instances[0]) == "active"
 
 
 def test_what_no_rung_heals_goes_rung_by_rung_to_people(trial: Trial) -> None:

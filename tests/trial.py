@@ -110,6 +110,14 @@ class Trial:
         answer = self.stack.send_alert(webhook(*alerts, truncated=truncated), self.token)
         assert answer.status == 200, answer
 
+    def fire(self, rule: str, unit: str) -> None:
+        """Has Alertmanager know, for a minute, of a rule's alert, and tell the bot alone."""
+        labels = self.alert(rule, unit, severity="info")["labels"]
+        body = json.dumps([{"labels": labels}]).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = self.stack.request(ALERTMANAGER, "/api/v2/alerts", body=body, headers=headers)
+        assert answer.status == 200, answer
+
     def systemctl(self, verb: str, *units: str) -> str:
         names = " ".join(self.unit(unit) for unit in units)
         return self.stack.run(f"systemctl {verb} {names}")

@@ -5,7 +5,7 @@ use remediation::{Alert, AlertStatus};
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::convert::{from_json, to_json, usec};
+use crate::convert::{from_json, timestamp, to_json, usec};
 use crate::error::LedgerError;
 use crate::store::Store;
 
@@ -47,7 +47,25 @@ pub struct StoredAlert {
     pub incident: Option<Uuid>,
     /// Whether its final decision is recorded.
     pub settled: bool,
+    /// Whether its end was accepted, too.
+    pub is_over: bool,
 }
+
+/// What identifies an alert that something still hangs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldAlert {
+    /// Its key.
+    pub id: AlertId,
+    /// Alertmanager's own hash of the labels.
+    pub fingerprint: String,
+    /// When it began to fire.
+    pub starts_at: Timestamp,
+}
+
+/// What [`stored`] reads.
+const COLUMNS: &str = "id, alert, truncated, accepted_at, incident, settled_at IS NOT NULL,
+    EXISTS (SELECT 1 FROM alerts AS ended WHERE ended.fingerprint = alerts.fingerprint
+            AND ended.starts_at = alerts.starts_at AND ended.status = 'resolved')";
 
 /// The final word about an accepted alert. Each has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,11 +157,10 @@ impl Store {
         after: AlertId,
         limit: usize,
     ) -> Result<Vec<StoredAlert>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, alert, truncated, accepted_at, incident, settled_at IS NOT NULL
-             FROM alerts
-             WHERE settled_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
-        )?;
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM alerts
+             WHERE settled_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2"
+        ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![after.0, limit], stored_columns)?;
         rows.map(|row| stored(row?)).collect()
@@ -167,10 +184,7 @@ impl Store {
     /// Where the ledger cannot be read.
     pub fn alert(&self, id: AlertId) -> Result<Option<StoredAlert>, LedgerError> {
         self.connection
-            .prepare_cached(
-                "SELECT id, alert, truncated, accepted_at, incident, settled_at IS NOT NULL
-             FROM alerts WHERE id = ?1",
-            )?
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM alerts WHERE id = ?1"))?
             .query_row(params![id.0], stored_columns)
             .optional()?
             .map(stored)
@@ -182,13 +196,59 @@ impl Store {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn alerts_of(&self, incident: Uuid) -> Result<Vec<StoredAlert>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, alert, truncated, accepted_at, incident, settled_at IS NOT NULL
-             FROM alerts
-             WHERE incident = ?1 ORDER BY id",
-        )?;
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM alerts WHERE incident = ?1 ORDER BY id"
+        ))?;
         let rows = statement.query_map(params![incident.to_string()], stored_columns)?;
         rows.map(|row| stored(row?)).collect()
+    }
+
+    /// Alerts that fire as far as the ledger knows, and that an open incident or a decision to come
+    /// hangs on, oldest first.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn held_alerts(&self) -> Result<Vec<HeldAlert>, LedgerError> {
+        // An incident that a repeat opened has no row of its own among the alerts: its trigger
+        // names the one that was repeated.
+        let mut statement = self.connection.prepare_cached(
+            "WITH unfinished AS (
+                 SELECT id, json_extract(trigger, '$.alert.fingerprint') AS fingerprint
+                 FROM incidents WHERE state <> 'closed'
+             ), held AS (
+                 SELECT id FROM alerts WHERE settled_at IS NULL
+                 UNION SELECT alerts.id FROM unfinished JOIN alerts ON incident = unfinished.id
+                 UNION SELECT (SELECT max(id) FROM alerts WHERE status = 'firing'
+                               AND fingerprint = unfinished.fingerprint) FROM unfinished
+             )
+             SELECT id, fingerprint, starts_at FROM alerts AS firing
+             WHERE id IN held AND status = 'firing' AND NOT EXISTS (
+                 SELECT 1 FROM alerts AS ended WHERE ended.fingerprint = firing.fingerprint
+                 AND ended.starts_at = firing.starts_at AND ended.status = 'resolved')
+             ORDER BY id",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.map(|row| {
+            let (id, fingerprint, starts_at) = row?;
+            Ok(HeldAlert {
+                id: AlertId(id),
+                fingerprint,
+                starts_at: timestamp("alerts.starts_at", starts_at)?,
+            })
+        })
+        .collect()
+    }
+
+    /// The alert that was accepted last; [`AlertId::BEFORE_ALL`] where there is none.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn last_alert(&self) -> Result<AlertId, LedgerError> {
+        let last = self
+            .connection
+            .prepare_cached("SELECT coalesce(max(id), 0) FROM alerts")?
+            .query_row([], |row| row.get(0))?;
+        Ok(AlertId(last))
     }
 
     /// Records an alert's final decision; one that has it already keeps it.
@@ -238,7 +298,7 @@ fn status_word(status: AlertStatus) -> &'static str {
     }
 }
 
-type Columns = (i64, String, bool, i64, Option<String>, bool);
+type Columns = (i64, String, bool, i64, Option<String>, bool, bool);
 
 fn stored_columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok((
@@ -248,21 +308,23 @@ fn stored_columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         row.get(3)?,
         row.get(4)?,
         row.get(5)?,
+        row.get(6)?,
     ))
 }
 
 fn stored(
-    (id, alert, truncated, accepted_at, incident, settled): Columns,
+    (id, alert, truncated, accepted_at, incident, settled, is_over): Columns,
 ) -> Result<StoredAlert, LedgerError> {
     Ok(StoredAlert {
         id: AlertId(id),
         alert: from_json("alerts.alert", &alert)?,
         truncated,
-        accepted_at: crate::convert::timestamp("alerts.accepted_at", accepted_at)?,
+        accepted_at: timestamp("alerts.accepted_at", accepted_at)?,
         incident: incident
             .map(|text| Uuid::parse_str(&text))
             .transpose()
             .map_err(|error| LedgerError::convert("alerts.incident", error))?,
         settled,
+        is_over,
     })
 }

@@ -23,7 +23,7 @@ mod steps;
 mod store;
 mod writer;
 
-pub use alerts::{Accepted, AlertId, Disposition, StoredAlert};
+pub use alerts::{Accepted, AlertId, Disposition, HeldAlert, StoredAlert};
 pub use error::LedgerError;
 pub use memory::OpenIncident;
 pub use operators::StoredPause;

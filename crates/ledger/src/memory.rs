@@ -58,6 +58,7 @@ impl Store {
                 incident: row.plan.incident,
                 rule: row.plan.rule,
                 unit: row.plan.unit,
+                also: row.plan.also,
                 action: row.plan.action,
                 judged: row.judged,
             })

@@ -58,7 +58,7 @@ CREATE TABLE attempts (
     decision      INTEGER NOT NULL UNIQUE REFERENCES decisions (id) ON DELETE CASCADE,
     incident      TEXT    NOT NULL,
     rule          TEXT    NOT NULL,
-    unit          TEXT    NOT NULL,
+    unit          TEXT    NOT NULL,             -- of a step of scaling, all of its units
     action        TEXT    NOT NULL,
     plan          TEXT    NOT NULL,             -- JSON
     intended_at   INTEGER NOT NULL,

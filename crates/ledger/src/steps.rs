@@ -186,7 +186,7 @@ impl Store {
                 decision,
                 plan.incident.to_string(),
                 plan.rule.as_str(),
-                plan.unit.as_str(),
+                plan.names(),
                 plan.action.as_str(),
                 to_json("attempts.plan", plan)?,
                 usec(at)

@@ -77,6 +77,7 @@ fn step(mode: &str, incident: Uuid, at: Timestamp, alerts: Vec<AlertId>) -> Step
         incident: IncidentView::new(incident, at),
         unit: Some(unit.clone()),
         siblings: Vec::new(),
+        uncounted: false,
         probe_healthy: None,
         alert_now: AlertNow::Unknown,
         pause: None,
@@ -118,6 +119,42 @@ fn an_alert_is_new_once_for_each_start_and_status() {
     };
     assert!(matches!(accept(&store, restarted), Accepted::New(_)));
     assert_eq!(store.unsettled_count().unwrap(), 3);
+}
+
+#[test]
+fn alerts_are_held_until_nothing_hangs_on_them_or_they_end() {
+    let store = Store::in_memory().unwrap();
+    let held = || -> Vec<AlertId> {
+        let held = store.held_alerts().unwrap();
+        held.into_iter().map(|held| held.id).collect()
+    };
+    // The trigger of the incident, which a repeat of it opened: it has no row of its own.
+    let repeated = accepted_id(&store, "a");
+    store
+        .settle(repeated, Disposition::Suppressed, "because", None, noon())
+        .unwrap();
+    assert!(held().is_empty());
+    let joined = accepted_id(&store, "joined");
+    let attempt = store
+        .record(&step("auto", incident(1), noon(), vec![joined]))
+        .unwrap()
+        .unwrap();
+    let waiting = accepted_id(&store, "waiting");
+    assert_eq!(held(), [repeated, joined, waiting]);
+    assert_eq!(store.last_alert().unwrap(), waiting);
+
+    accept(&store, alert("waiting", AlertStatus::Resolved));
+    assert_eq!(held(), [repeated, joined]);
+    let unsettled = store.unsettled_after(AlertId::BEFORE_ALL, 9).unwrap();
+    assert!(unsettled[0].id == waiting && unsettled[0].is_over);
+
+    let judgement = Judgement {
+        at: later(5),
+        outcome: Outcome::Effective,
+    };
+    let closes = Some((incident(1), "effective"));
+    store.judge(attempt, judgement, None, "", closes).unwrap();
+    assert!(held().is_empty());
 }
 
 #[test]

@@ -28,9 +28,9 @@ pub enum Action {
         /// Units whose failure is forgotten with it, such as its socket.
         also_reset: Vec<UnitName>,
     },
-    /// Start one more instance of a template: the plan's unit.
+    /// Start further instances of a template: the plan's units.
     ScaleUp,
-    /// Stop one instance of a template: the plan's unit.
+    /// Stop instances of a template: the plan's units.
     ScaleDown,
     /// Start the oneshot unit that holds the repair of the plan's unit.
     Runbook {

@@ -55,7 +55,7 @@ impl<'a> Case<'a> {
     pub(crate) fn in_flight(&self) -> impl Iterator<Item = &'a PastAction> {
         self.history
             .in_flight()
-            .filter(|action| self.target.covers(&action.unit))
+            .filter(|action| action.is_on(&self.target))
     }
 
     /// Fresh reads of every instance of the target's template that is loaded.

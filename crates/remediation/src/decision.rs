@@ -104,6 +104,10 @@ pub struct Plan {
     /// The unit that is repaired, budgeted, locked and proven. For every action but
     /// [`Action::Runbook`] it is also the unit that systemd is asked to act on.
     pub unit: UnitName,
+    /// The further instances that a step of scaling acts on together with the unit, and that are
+    /// locked and proven with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<UnitName>,
     /// Which rung of the rule's ladder this is, from 0.
     pub rung: usize,
     /// What is done.
@@ -118,6 +122,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Every unit that is acted on; one, except where a step scales several instances.
+    pub fn units(&self) -> impl Iterator<Item = &UnitName> {
+        std::iter::once(&self.unit).chain(&self.also)
+    }
+
+    /// Their names, for people.
+    pub fn names(&self) -> String {
+        names(self.units())
+    }
+
     /// How long the end of the alert is waited for once the unit is proven. Scaling goes on for as
     /// long as the alert does, so there the alert is the reason for the next step and no judgement.
     pub fn alert_deadline(&self) -> Option<Duration> {
@@ -129,6 +143,11 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.action, self.unit)
+        write!(f, "{} {}", self.action, self.names())
     }
+}
+
+pub(crate) fn names<'a>(units: impl Iterator<Item = &'a UnitName>) -> String {
+    let names: Vec<&str> = units.map(UnitName::as_str).collect();
+    names.join(" ")
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use units::UnitName;
 use uuid::Uuid;
 
+use crate::decision::names;
 use crate::policy::RuleName;
-use crate::{Action, Reason};
+use crate::{Action, Reason, Target};
 
 /// The part of the ledger that decisions look at: at least the last
 /// [`Policy::history_window`](crate::Policy::history_window), in any order.
@@ -37,6 +38,9 @@ pub struct PastAction {
     pub rule: RuleName,
     /// The plan's unit.
     pub unit: UnitName,
+    /// The further instances that a step of scaling acted on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<UnitName>,
     /// What was done.
     pub action: Action,
     /// When it was judged, and how; `None` while it is in flight.
@@ -99,6 +103,21 @@ pub struct RuleReset {
 }
 
 impl PastAction {
+    /// Every unit that it acted on.
+    pub fn units(&self) -> impl Iterator<Item = &UnitName> {
+        std::iter::once(&self.unit).chain(&self.also)
+    }
+
+    /// Their names, for people.
+    pub fn names(&self) -> String {
+        names(self.units())
+    }
+
+    /// Whether it was an action on the target.
+    pub(crate) fn is_on(&self, target: &Target) -> bool {
+        self.units().any(|unit| target.covers(unit))
+    }
+
     /// Begun and not yet judged.
     pub fn is_in_flight(&self) -> bool {
         self.judged.is_none()

@@ -22,8 +22,8 @@ pub(crate) fn next_plan(case: &Case<'_>) -> ControlFlow<Decision, Plan> {
             continue;
         }
         match step(case, rung, strain) {
-            Ok(Move::Do { unit, action }) => {
-                return ControlFlow::Continue(plan(case, index, rung, unit, action));
+            Ok(Move::Do(units, action)) => {
+                return ControlFlow::Continue(plan(case, index, rung, units, action));
             }
             Ok(Move::AskPeople) => {
                 let reason = why_not.or_else(|| last_reason(case));
@@ -38,23 +38,40 @@ pub(crate) fn next_plan(case: &Case<'_>) -> ControlFlow<Decision, Plan> {
 
 /// What a rung comes to when the target is known.
 enum Move {
-    Do { unit: UnitName, action: Action },
+    Do(Acted, Action),
     AskPeople,
+}
+
+/// What is acted on: a unit, and where the action is a step of several instances, the others.
+struct Acted {
+    unit: UnitName,
+    also: Vec<UnitName>,
+}
+
+impl Acted {
+    /// `None` where there is nothing to act on.
+    fn all(units: impl IntoIterator<Item = UnitName>) -> Option<Self> {
+        let mut units = units.into_iter();
+        Some(Self {
+            unit: units.next()?,
+            also: units.collect(),
+        })
+    }
 }
 
 fn step(case: &Case<'_>, rung: &Rung, strain: Strain) -> Result<Move, Reason> {
     let action = match &rung.action {
         RungAction::Escalate => return Ok(Move::AskPeople),
         RungAction::ScaleUp { .. } if strain.forbids_growth() => return Err(Reason::Saturated),
-        RungAction::ScaleUp { max } => {
-            let unit = instance_to_add(case, *max).ok_or(Reason::AtMaxInstances)?;
-            let action = Action::ScaleUp;
-            return Ok(Move::Do { unit, action });
+        RungAction::ScaleUp { max, step } => {
+            let units = Acted::all(instances_to_add(case, *max, *step));
+            let units = units.ok_or(Reason::AtMaxInstances)?;
+            return Ok(Move::Do(units, Action::ScaleUp));
         }
-        RungAction::ScaleDown { min } => {
-            let unit = instance_to_remove(case, *min).ok_or(Reason::AtMinInstances)?;
-            let action = Action::ScaleDown;
-            return Ok(Move::Do { unit, action });
+        RungAction::ScaleDown { min, step } => {
+            let units = Acted::all(instances_to_remove(case, *min, *step));
+            let units = units.ok_or(Reason::AtMinInstances)?;
+            return Ok(Move::Do(units, Action::ScaleDown));
         }
         RungAction::Reload => Action::Reload,
         RungAction::Restart => Action::Restart,
@@ -79,16 +96,20 @@ fn step(case: &Case<'_>, rung: &Rung, strain: Strain) -> Result<Move, Reason> {
     if strain.forbids_interruption() && action.is_disruptive() && is_up(facts) {
         return Err(Reason::Saturated);
     }
-    let unit = facts.unit.clone();
-    Ok(Move::Do { unit, action })
+    let unit = Acted {
+        unit: facts.unit.clone(),
+        also: Vec::new(),
+    };
+    Ok(Move::Do(unit, action))
 }
 
-fn plan(case: &Case<'_>, index: usize, rung: &Rung, unit: UnitName, action: Action) -> Plan {
+fn plan(case: &Case<'_>, index: usize, rung: &Rung, units: Acted, action: Action) -> Plan {
     let incident = &case.situation.incident;
     Plan {
         incident: incident.id,
         rule: case.rule.name.clone(),
-        unit,
+        unit: units.unit,
+        also: units.also,
         rung: index,
         action,
         reason: if incident.attempts.is_empty() {
@@ -162,35 +183,50 @@ pub(crate) fn is_up(facts: &UnitFacts) -> bool {
     state(facts) == Some(When::Active)
 }
 
-/// The lowest-numbered instance that is not loaded or `inactive`, while fewer than `max` run.
-/// One that failed is a repair for another rule, not a free place.
-fn instance_to_add(case: &Case<'_>, max: u32) -> Option<UnitName> {
-    let pattern = scaled_template(case)?;
-    let running = case.instances().filter(|facts| is_up(facts)).count();
-    if running >= max as usize {
-        return None;
-    }
+/// The lowest-numbered instances that are not loaded or `inactive`: one step of them, or as many as
+/// there is room for below `max`. One that failed is a repair for another rule, not a free place.
+fn instances_to_add(case: &Case<'_>, max: u32, step: u32) -> Vec<UnitName> {
+    let Some(pattern) = scaled_template(case) else {
+        return Vec::new();
+    };
+    let taken = case.instances().filter(|facts| takes_a_place(facts));
+    let room = (max as usize).saturating_sub(taken.count());
+    let is_free = |unit: &UnitName| {
+        let mut instances = case.instances().filter(|facts| facts.unit == *unit);
+        instances.all(|facts| state(facts) == Some(When::Inactive))
+    };
     (1..=max)
         .filter_map(|number| instance(pattern, number))
-        .filter(|unit| !case.policy.protects(unit))
-        .find(|unit| {
-            case.instances()
-                .filter(|facts| facts.unit == *unit)
-                .all(|facts| state(facts) == Some(When::Inactive))
-        })
+        .filter(|unit| !case.policy.protects(unit) && is_free(unit))
+        .take(room.min(step as usize))
+        .collect()
 }
 
-/// The highest-numbered instance that runs, while more than `min` do.
-fn instance_to_remove(case: &Case<'_>, min: u32) -> Option<UnitName> {
+/// Whether it runs, or is on its way up or down.
+fn takes_a_place(facts: &UnitFacts) -> bool {
+    let state = state(facts);
+    state != Some(When::Inactive) && state != Some(When::Failed)
+}
+
+/// The highest-numbered instances that run: one step of them, or as many as there are above `min`.
+/// A step also ends where it would leave fewer healthy ones than the rule wants; whether a single
+/// one can be spared is for a guard to say.
+fn instances_to_remove(case: &Case<'_>, min: u32, step: u32) -> Vec<UnitName> {
     let running: Vec<&UnitFacts> = case.instances().filter(|facts| is_up(facts)).collect();
-    if running.len() <= min as usize {
-        return None;
-    }
+    let above_min = running.len().saturating_sub(min as usize);
+    let healthy = running.iter().filter(|facts| facts.is_settled_active());
+    let spare = healthy.count().saturating_sub(case.rule.healthy_min);
     let units = running.into_iter().map(|facts| &facts.unit);
     let numbered = units
         .filter(|unit| !case.policy.protects(unit))
         .filter_map(|unit| Some((unit.instance()?.parse::<u32>().ok()?, unit)));
-    numbered.max().map(|(_, unit)| unit.clone())
+    let mut highest_first: Vec<(u32, &UnitName)> = numbered.collect();
+    highest_first.sort_unstable_by(|a, b| b.cmp(a));
+    highest_first
+        .into_iter()
+        .map(|(_, unit)| unit.clone())
+        .take(above_min.min(step as usize).min(spare.max(1)))
+        .collect()
 }
 
 fn scaled_template<'a>(case: &'a Case<'_>) -> Option<&'a UnitPattern> {
@@ -223,7 +259,7 @@ mod tests {
     use super::*;
     use crate::testing::{Scene, ago, facts, unit};
     use crate::{Attempt, Outcome, Target};
-    use ActiveState::{Active, Failed, Inactive};
+    use ActiveState::{Activating, Active, Failed, Inactive};
 
     const LADDER: &str = r#"
         also_reset = ["api.socket"]
@@ -378,6 +414,76 @@ mod tests {
             );
         }
         assert_eq!(template(rung, &[Active]).reason(), Reason::AtMinInstances);
+    }
+
+    #[test]
+    fn a_step_is_as_long_as_the_bounds_allow() {
+        let up = r#"{ action = "scale-up", max = 5, step = 2 }"#;
+        for (states, told) in [
+            (
+                &[Active][..],
+                "act (scale-up worker@2.service worker@3.service)",
+            ),
+            (
+                &[Active, Inactive, Failed, Inactive],
+                "act (scale-up worker@2.service worker@4.service)",
+            ),
+            (&[Active; 4], "act (scale-up worker@5.service)"),
+            // One that is on its way takes a place.
+            (
+                &[Active, Active, Activating],
+                "act (scale-up worker@4.service worker@5.service)",
+            ),
+            (
+                &[Active, Active, Activating, Active],
+                "act (scale-up worker@5.service)",
+            ),
+            (&[Active; 5], "hold until 2026-11-22T12:00:01Z"),
+            (
+                &[Active, Active, Active, Active, Inactive, Activating],
+                "hold until 2026-11-22T12:00:01Z",
+            ),
+        ] {
+            assert_eq!(
+                template(up, states).decide().to_string(),
+                told,
+                "{states:?}"
+            );
+        }
+        let down = r#"{ action = "scale-down", min = 1, step = 3 }"#;
+        for (running, told) in [
+            (
+                5,
+                "act (scale-down worker@5.service worker@4.service worker@3.service)",
+            ),
+            (3, "act (scale-down worker@3.service worker@2.service)"),
+            (2, "act (scale-down worker@2.service)"),
+            (1, "ignore"),
+        ] {
+            let states = vec![Active; running];
+            assert_eq!(template(down, &states).decide().to_string(), told);
+        }
+    }
+
+    #[test]
+    fn nothing_is_scaled_that_cannot_be_counted() {
+        let up = r#"{ action = "scale-up", max = 5, step = 2 }"#;
+        let scene = template(up, &[Active]).with(|situation| situation.uncounted = true);
+        assert_eq!(scene.reason(), Reason::UnitUnreadable);
+    }
+
+    #[test]
+    fn a_step_down_ends_where_too_few_would_stay_healthy() {
+        let down = r#"{ action = "scale-down", min = 0, step = 9 }"#;
+        for (running, told) in [
+            (4, "act (scale-down worker@4.service worker@3.service)"),
+            (3, "act (scale-down worker@3.service)"),
+            (2, "hold until 2026-11-22T12:00:01Z"),
+        ] {
+            let mut scene = template(down, &vec![Active; running]);
+            scene.rule.push_str("\nhealthy_min = 2");
+            assert_eq!(scene.decide().to_string(), told);
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub struct Situation {
     /// target is the template as a whole. Instances that systemd has not loaded may be left out.
     #[serde(default)]
     pub siblings: Vec<UnitFacts>,
+    /// Not every instance of the template could be read, so that they cannot be counted.
+    #[serde(default)]
+    pub uncounted: bool,
     /// What the rule's probe says just now; `None` where the rule has none or it was not asked.
     #[serde(default)]
     pub probe_healthy: Option<bool>,

@@ -60,13 +60,14 @@ fn budgets_left(policy: &Policy, history: &History, now: Timestamp) -> Vec<Budge
             action.rule == rule.name
         })
     });
-    let acted_on: BTreeSet<&UnitName> = history.actions.iter().map(|a| &a.unit).collect();
+    let acted_on: BTreeSet<&UnitName> =
+        history.actions.iter().flat_map(PastAction::units).collect();
     let units = acted_on.into_iter().map(|unit| {
         left(
             "unit",
             unit.as_str(),
             policy.host().unit_budget,
-            &|action| action.unit == *unit,
+            &|action| action.units().any(|acted_on| acted_on == unit),
         )
     });
     std::iter::once(host).chain(rules).chain(units).collect()

@@ -97,6 +97,7 @@ impl Scene {
                 incident: IncidentView::new(Uuid::from_u128(1), ago(10)),
                 unit: Some(facts(name, state)),
                 siblings: Vec::new(),
+                uncounted: false,
                 probe_healthy: None,
                 alert_now: AlertNow::Unknown,
                 pause: None,
@@ -147,6 +148,7 @@ impl Scene {
             incident,
             rule: rule_name(),
             unit: unit(name),
+            also: Vec::new(),
             action: Action::Restart,
             judged: outcome.map(|outcome| Judgement { at, outcome }),
         });

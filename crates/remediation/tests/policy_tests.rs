@@ -13,7 +13,7 @@ fn policy() -> Policy {
 fn a_test_file_that_tells_the_truth_passes() {
     let text = include_str!("policy-tests/tests.toml");
     let results = run_tests(&policy(), Path::new("tests.toml"), text).unwrap();
-    assert_eq!(results.len(), 21);
+    assert_eq!(results.len(), 22);
     for result in results {
         assert!(
             result.failures.is_empty(),

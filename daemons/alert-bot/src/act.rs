@@ -2,12 +2,16 @@
 //!
 //! engine → **act** → verify
 
+use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use remediation::{Action, Plan};
 use systemd_bus::{BusError, Verb};
 use units::{JobResult, UnitName};
 
 use crate::ports::UnitControl;
+
+/// systemd's word for a job that did as asked.
+const DONE: &str = "done";
 
 /// How the action itself went. Whether it helped is for [`verify`](crate::verify) to find out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +36,13 @@ impl Done {
 
 /// Does what the plan says and waits for the end of its job.
 pub(crate) async fn carry_out(units: &dyn UnitControl, plan: &Plan) -> Done {
-    match run(units, plan).await {
-        Ok(None) => Done::Look("done".into()),
+    let jobs = plan.units().map(|unit| run(units, plan, unit).map(done));
+    together(join_all(jobs).await)
+}
+
+fn done(ended: Result<Option<JobResult>, BusError>) -> Done {
+    match ended {
+        Ok(None) => Done::Look(DONE.into()),
         Ok(Some(result)) => Done::Look(result.as_str().into()),
         Err(error) if error.may_have_acted() => Done::Look(error.to_string()),
         Err(error @ BusError::JobInTheWay { .. }) => Done::Yielded(error.to_string()),
@@ -41,9 +50,25 @@ pub(crate) async fn carry_out(units: &dyn UnitControl, plan: &Plan) -> Done {
     }
 }
 
-async fn run(units: &dyn UnitControl, plan: &Plan) -> Result<Option<JobResult>, BusError> {
+/// Only a step of scaling has several. Where systemd did as asked with any of them, a fresh look decides about
+/// all; what it says of them is the first word that is not "done".
+fn together(jobs: Vec<Done>) -> Done {
+    let to_look_at = jobs.iter().any(|job| matches!(job, Done::Look(_)));
+    let telling = jobs.iter().position(|job| job.word() != DONE);
+    let telling = jobs.into_iter().nth(telling.unwrap_or_default());
+    match telling.expect("a plan has a unit") {
+        Done::Refused(word) | Done::Yielded(word) if to_look_at => Done::Look(word),
+        job => job,
+    }
+}
+
+async fn run(
+    units: &dyn UnitControl,
+    plan: &Plan,
+    unit: &UnitName,
+) -> Result<Option<JobResult>, BusError> {
     let verb = match &plan.action {
-        Action::Kill { signal } => return units.kill(&plan.unit, *signal).await.map(|()| None),
+        Action::Kill { signal } => return units.kill(unit, *signal).await.map(|()| None),
         Action::Runbook { runbook } => {
             let job = units.run(runbook, Verb::Start, plan.job_deadline);
             return job.await.map(Some);
@@ -56,7 +81,7 @@ async fn run(units: &dyn UnitControl, plan: &Plan) -> Result<Option<JobResult>, 
         Action::Restart => Verb::Restart,
         Action::Reload => Verb::Reload,
     };
-    let job = units.run(&plan.unit, verb, plan.job_deadline);
+    let job = units.run(unit, verb, plan.job_deadline);
     job.await.map(Some)
 }
 

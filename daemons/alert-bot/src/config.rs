@@ -13,6 +13,7 @@ use journal::{Journal, JournalError};
 use remediation::{Policy, PolicyErrors};
 use serde::{Deserialize, Deserializer, de};
 
+use crate::listing::Addressee;
 use crate::outbound::HttpUrl;
 use crate::turns::FleetConfig;
 
@@ -39,6 +40,10 @@ pub(crate) struct Config {
     /// Where the bot's own alerts go: everyone who is told what it does.
     #[serde(default, deserialize_with = "urls")]
     pub(crate) alertmanagers: Vec<HttpUrl>,
+    /// This bot's receiver in Alertmanager's configuration: after a start the bot takes in those of
+    /// its alerts that it missed. Without the key that is `alert-bot`, or `alert-bot-HOST`.
+    #[serde(default)]
+    pub(crate) receiver: Option<String>,
     /// Where `alert-bot pause`, `approve`, `reload` and the like find the bot. Listened on only when
     /// systemd passes no socket.
     #[serde(default = "default_control_socket")]
@@ -159,6 +164,19 @@ impl Config {
         match &self.journal_dir {
             Some(directory) => Ok(Journal::at(directory)),
             None => Journal::of_this_host(),
+        }
+    }
+
+    /// Who this bot is to Alertmanager.
+    pub(crate) fn addressee(&self) -> Addressee {
+        let by_host = || vec!["alert-bot".into(), format!("alert-bot-{}", self.host)];
+        Addressee {
+            receivers: self
+                .receiver
+                .clone()
+                .map_or_else(by_host, |name| vec![name]),
+            host: self.host.clone(),
+            heartbeat: self.watchdog.alertname.clone(),
         }
     }
 

@@ -51,6 +51,7 @@ use crate::situation::Findings;
 use crate::tell::Teller;
 use crate::verify::Verdict;
 use orders::Explained;
+use recover::CatchingUp;
 
 /// Incidents that are worked on at once. Alerts beyond wait in the ledger, not in memory.
 const MAX_IN_WORK: usize = 512;
@@ -84,6 +85,9 @@ pub(crate) enum Event {
     Repeated(Vec<Alert>),
     /// The alert that always fires arrived.
     WatchdogArrived,
+    /// What Alertmanager's list tells of the time before the start is in the ledger, or cannot be
+    /// known now.
+    CaughtUp,
     /// A target was looked at.
     Looked(Uuid, Box<Findings>),
     /// The fleet said whose turn it is.
@@ -149,6 +153,9 @@ pub(crate) struct Engine<L> {
     bus_up: bool,
     /// Alerts up to this one are in the book or settled.
     cursor: AlertId,
+    /// Alerts up to this one were accepted before the start.
+    inherited: AlertId,
+    catching_up: Option<CatchingUp>,
     watchdog_seen: Instant,
     watchdog_lost: bool,
     forgot_at: Option<Instant>,
@@ -186,6 +193,8 @@ impl<L: Ledger> Engine<L> {
             restarts: Restarts::default(),
             bus_up: false,
             cursor: AlertId::BEFORE_ALL,
+            inherited: AlertId::BEFORE_ALL,
+            catching_up: None,
             watchdog_seen: Instant::now(),
             watchdog_lost: false,
             forgot_at: None,
@@ -228,6 +237,7 @@ impl<L: Ledger> Engine<L> {
             Event::Bus(event) => self.bus(event),
             Event::Repeated(alerts) => self.repeated(alerts),
             Event::WatchdogArrived => self.watchdog_arrived(),
+            Event::CaughtUp => self.caught_up(),
             Event::Looked(id, findings) => self.looked(id, *findings).await,
             Event::TurnAnswered(id, plan, findings, view) => {
                 self.turn_answered(id, *plan, *findings, view).await;
@@ -263,6 +273,7 @@ impl<L: Ledger> Engine<L> {
             trigger,
             unit: findings.unit,
             siblings: findings.siblings,
+            uncounted: findings.uncounted,
             probe_healthy: findings.probe_healthy,
             alert_now: findings.alert_now,
             pause: target.ok().and_then(|target| self.pause_of(&target, now)),
@@ -328,7 +339,7 @@ impl<L: Ledger> Engine<L> {
 /// An action in a few words, for the status line.
 fn summary(past: &PastAction) -> String {
     let came = past.judged.map_or("under way", |it| it.outcome.as_str());
-    format!("{} of {}, {came}", past.action.as_str(), past.unit)
+    format!("{} of {}, {came}", past.action.as_str(), past.names())
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -119,18 +119,18 @@ impl<L: Ledger> Intake<L> {
         });
     }
 
-    /// Puts alerts on the disk and tells the engine.
+    /// Puts alerts on the disk and tells the engine; returns how many of them are new.
     ///
     /// # Errors
     /// The answer to give where they cannot be stored.
-    pub(crate) async fn keep(&self, alerts: Vec<Alert>, truncated: bool) -> Result<(), Reply> {
+    pub(crate) async fn keep(&self, alerts: Vec<Alert>, truncated: bool) -> Result<usize, Reply> {
         let now = self.clock.now();
         let accept = self.ledger.call(move |store| {
             let accepted = store.accept(&alerts, truncated, now)?;
             Ok((accepted, alerts))
         });
         let (accepted, alerts) = accept.await.map_err(|error| {
-            tracing::warn!(%error, "a webhook was not accepted; Alertmanager will send it again");
+            tracing::warn!(%error, "alerts were not accepted; Alertmanager will send them again");
             reply::unavailable("the alerts cannot be stored now", RETRY_AFTER_SECONDS)
         })?;
         for alert in &alerts {
@@ -148,7 +148,8 @@ impl<L: Ledger> Intake<L> {
             .filter(|(accepted, _)| matches!(accepted, Accepted::Repeated(_)))
             .map(|(_, alert)| alert)
             .collect();
-        if accepted.len() > repeats.len() {
+        let new = accepted.len() - repeats.len();
+        if new > 0 {
             self.wires.bell.notify_one();
         }
         if !repeats.is_empty() {
@@ -156,7 +157,7 @@ impl<L: Ledger> Intake<L> {
             self.metrics.alerts_deduplicated.inc_by(count);
             self.tell(Event::Repeated(repeats));
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Tells the engine what it can also learn later: repeats repeat.

@@ -10,11 +10,14 @@
 //! ```
 //!
 //! [`engine`] is the only loop and the sole owner of what the bot knows. It reaches the world
-//! through [`ports`], which [`wiring`] implements over the adapters. What runs once, at the start,
-//! is in [`serve`]; what people type is in [`cli`] and reaches the engine through [`control`].
+//! through [`ports`], which [`wiring`] and [`alertmanagers`] implement. What runs once, at the start,
+//! is in [`serve`], and in [`catch_up`] what was missed before it; what people type is in [`cli`] and
+//! reaches the engine through [`control`].
 
 mod act;
+mod alertmanagers;
 mod book;
+mod catch_up;
 mod cli;
 mod config;
 mod control;
@@ -22,6 +25,7 @@ mod engine;
 mod evidence;
 mod health;
 mod intake;
+mod listing;
 mod metrics;
 mod outbound;
 mod ports;

@@ -63,7 +63,7 @@ impl Metrics {
             )?,
             alerts_received: make.counters(
                 "alert_bot_alerts_received_total",
-                "Alerts in webhooks that were acknowledged, repeats included.",
+                "Alerts in webhooks that were acknowledged, repeats included, and what a list told after a start.",
                 &["status"],
             )?,
             alerts_deduplicated: make.register(IntCounter::new(

@@ -14,7 +14,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// The largest answer that is read, in bytes. Health answers and Alertmanager's are far smaller.
+/// The largest answer that is read, in bytes, unless a caller expects more. Health answers and
+/// Alertmanager's are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// An `http://` address, checked once.
@@ -103,7 +104,19 @@ pub(crate) async fn get(
     url: &HttpUrl,
     deadline: Duration,
 ) -> Result<(StatusCode, Bytes), OutboundError> {
-    send(Method::GET, url, Bytes::new(), deadline).await
+    get_up_to(MAX_ANSWER_BYTES, url, deadline).await
+}
+
+/// Asks for `url`, whose answer may have this many bytes.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) async fn get_up_to(
+    max_bytes: usize,
+    url: &HttpUrl,
+    deadline: Duration,
+) -> Result<(StatusCode, Bytes), OutboundError> {
+    send(Method::GET, url, Bytes::new(), max_bytes, deadline).await
 }
 
 /// Posts `json` to `url`.
@@ -115,16 +128,17 @@ pub(crate) async fn post_json(
     json: Bytes,
     deadline: Duration,
 ) -> Result<(StatusCode, Bytes), OutboundError> {
-    send(Method::POST, url, json, deadline).await
+    send(Method::POST, url, json, MAX_ANSWER_BYTES, deadline).await
 }
 
 async fn send(
     method: Method,
     url: &HttpUrl,
     body: Bytes,
+    max_bytes: usize,
     deadline: Duration,
 ) -> Result<(StatusCode, Bytes), OutboundError> {
-    tokio::time::timeout(deadline, exchange(method, url, body))
+    tokio::time::timeout(deadline, exchange(method, url, body, max_bytes))
         .await
         .unwrap_or_else(|_| Err(OutboundError::Deadline(url.clone(), deadline)))
 }
@@ -133,6 +147,7 @@ async fn exchange(
     method: Method,
     url: &HttpUrl,
     body: Bytes,
+    max_bytes: usize,
 ) -> Result<(StatusCode, Bytes), OutboundError> {
     let failed = |error| OutboundError::Http(url.clone(), error);
     let stream = TcpStream::connect(url.address())
@@ -152,7 +167,7 @@ async fn exchange(
     let answer = async {
         let answer = sender.send_request(request).await.map_err(failed)?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+        let body = Limited::new(answer.into_body(), max_bytes)
             .collect()
             .await
             .map_err(|error| OutboundError::Body(url.clone(), error.to_string()))?;
@@ -168,6 +183,19 @@ async fn exchange(
             _ = &mut connection, if connected => connected = false,
         }
     }
+}
+
+/// A value as a query takes it.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("a String takes every write");
+        }
+        encoded
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use systemd_bus::{BusError, Verb};
 use units::{ActiveState, JobResult, UnitFacts, UnitName};
 use uuid::Uuid;
 
+use crate::listing::Listing;
 use crate::restarts::RunChange;
 use crate::tell::OwnAlert;
 
@@ -67,6 +68,9 @@ pub(crate) trait AlertSink: Send + Sync {
 
     /// What Alertmanager says about a trigger now; `Unknown` where it cannot be asked in time.
     fn ask<'a>(&'a self, trigger: &'a Trigger) -> BoxFuture<'a, AlertNow>;
+
+    /// What each Alertmanager lists; the error says which one could not be asked, and why.
+    fn list(&self) -> BoxFuture<'_, Vec<Result<Listing, String>>>;
 }
 
 /// Nobody, or not everybody, could be told.

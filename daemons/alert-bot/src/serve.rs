@@ -15,6 +15,8 @@ use ledger::Ledger;
 use remediation::Policy;
 use systemd_bus::Systemd;
 
+use crate::alertmanagers::Alertmanagers;
+use crate::catch_up::catch_up;
 use crate::config::Config;
 use crate::control::{self, Operators};
 use crate::engine::{Engine, Outside, Parts, Settings};
@@ -23,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::pressure::Cgroups;
 use crate::tell::{Sender, Teller};
 use crate::web;
-use crate::wiring::{Alertmanagers, NetworkProber, SystemClock, listen_to_systemd};
+use crate::wiring::{NetworkProber, SystemClock, listen_to_systemd};
 
 /// Threads that read files which may lie on a slow disk. One reading an incident is the rule.
 const READING_THREADS: usize = 2;
@@ -67,7 +69,7 @@ async fn live(
         prober: Arc::new(NetworkProber),
         sink: Arc::new(Alertmanagers {
             urls: config.alertmanagers.clone(),
-            host: config.host.clone(),
+            addressee: config.addressee(),
         }),
         clock: Arc::new(SystemClock),
         cgroups: Arc::new(Cgroups::at("/sys/fs/cgroup")),
@@ -88,7 +90,7 @@ async fn live(
         outside.clock.clone(),
     );
     tokio::spawn(telling);
-    let clock = outside.clock.clone();
+    let (clock, sink) = (outside.clock.clone(), outside.sink.clone());
     let (mut engine, wires) = Engine::new(Parts {
         host: config.host.clone(),
         policy,
@@ -130,6 +132,7 @@ async fn live(
     let engine = tokio::spawn(engine.run(Heartbeat::start(), stop.clone()));
     tracing::info!(%address, "accepting alerts");
     notify::ready(&wires.health.borrow().to_string());
+    tokio::spawn(catch_up(sink, intake.clone()));
     let limits = config.limits.into();
     let answer = move |request| {
         let intake = intake.clone();

@@ -31,6 +31,8 @@ pub(crate) struct Question {
     pub(crate) target: Target,
     /// Loaded instances of the target's template, the target itself excepted.
     pub(crate) siblings: Vec<UnitName>,
+    /// Whether systemd has said which there are.
+    pub(crate) knows_siblings: bool,
     pub(crate) probe: Option<Probe>,
     /// Whether the unit's last lines are wanted: before an incident is recorded.
     pub(crate) wants_lines: bool,
@@ -41,6 +43,8 @@ pub(crate) struct Question {
 pub(crate) struct Findings {
     pub(crate) unit: Option<UnitFacts>,
     pub(crate) siblings: Vec<UnitFacts>,
+    /// There may be others.
+    pub(crate) uncounted: bool,
     pub(crate) probe_healthy: Option<bool>,
     pub(crate) alert_now: AlertNow,
     pub(crate) cgroup: Reading,
@@ -66,9 +70,11 @@ pub(crate) async fn look(outside: &Outside, question: &Question) -> Findings {
         .into();
     let (unit, siblings, alert_now, lines) = join4(unit, siblings, alert_now, lines).await;
     let (unit, probe_healthy) = unit.unwrap_or_default();
+    let siblings: Vec<UnitFacts> = siblings.into_iter().flatten().collect();
     Findings {
         unit,
-        siblings: siblings.into_iter().flatten().collect(),
+        uncounted: !question.knows_siblings || siblings.len() < question.siblings.len(),
+        siblings,
         probe_healthy,
         alert_now: alert_now.unwrap_or_default(),
         cgroup: outside.cgroups.read(question.target.unit()),

@@ -10,7 +10,9 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use remediation::{AlertNow, Expected, Outcome, Plan, Reason, Trigger};
+use systemd_bus::BusError;
 use tokio::time::Instant;
 use units::{ActiveState, UnitFacts};
 
@@ -65,7 +67,7 @@ pub(crate) async fn prove(units: &dyn UnitControl, prober: &dyn Prober, plan: &P
     let began = Instant::now();
     let deadline = began + plan.proof.deadline;
     let mut interval = FIRST_INTERVAL;
-    let mut healthy_since: Option<(Instant, Option<String>)> = None;
+    let mut healthy_since: Option<(Instant, Vec<Option<String>>)> = None;
     loop {
         let seen = look(units, prober, plan).await;
         let now = Instant::now();
@@ -161,8 +163,8 @@ fn verdict(outcome: Outcome, detail: String) -> Verdict {
 }
 
 enum Seen {
-    /// As the plan expects it; with the invocation that was seen.
-    Healthy(Option<String>),
+    /// As the plan expects it; with the invocation of each unit that was seen.
+    Healthy(Vec<Option<String>>),
     Unhealthy(String),
     Nothing(String),
 }
@@ -181,25 +183,41 @@ impl Seen {
     }
 }
 
+/// Looks at every unit of the plan. A probe asks about the service as a whole, once.
 async fn look(units: &dyn UnitControl, prober: &dyn Prober, plan: &Plan) -> Seen {
-    let facts = match units.facts(&plan.unit).await {
+    let facts = join_all(plan.units().map(|unit| units.facts(unit))).await;
+    let facts: Vec<UnitFacts> = match facts.into_iter().collect() {
         Ok(facts) => facts,
-        Err(error) => return Seen::Nothing(error.to_string()),
+        Err(error) => return Seen::Nothing(BusError::to_string(&error)),
     };
-    let state = format!("{} ({})", facts.active_state, facts.sub_state);
-    match plan.action.expects() {
-        Expected::Inactive if is_down(&facts) => Seen::Healthy(facts.invocation_id),
-        Expected::Active if facts.is_settled_active() => {
-            let answer = match &plan.proof.probe {
-                Some(probe) => prober.probe(probe, PROBE_TIMEOUT).await,
-                None => Ok(()),
-            };
-            match answer {
-                Ok(()) => Seen::Healthy(facts.invocation_id),
-                Err(why) => Seen::Unhealthy(format!("{state}, but the probe failed: {why}")),
-            }
+    let expected = plan.action.expects();
+    let is_expected = |facts: &UnitFacts| match expected {
+        Expected::Inactive => is_down(facts),
+        Expected::Active => facts.is_settled_active(),
+    };
+    let is_alone = facts.len() == 1;
+    let state = |facts: &UnitFacts| {
+        let state = format!("{} ({})", facts.active_state, facts.sub_state);
+        if is_alone {
+            state
+        } else {
+            format!("{}: {state}", facts.unit)
         }
-        _ => Seen::Unhealthy(state),
+    };
+    if let Some(other) = facts.iter().find(|facts| !is_expected(facts)) {
+        return Seen::Unhealthy(state(other));
+    }
+    let answer = match &plan.proof.probe {
+        Some(probe) if expected == Expected::Active => prober.probe(probe, PROBE_TIMEOUT).await,
+        _ => Ok(()),
+    };
+    match answer {
+        Ok(()) => Seen::Healthy(facts.into_iter().map(|facts| facts.invocation_id).collect()),
+        Err(why) => {
+            let states: Vec<String> = facts.iter().map(state).collect();
+            let states = states.join(", ");
+            Seen::Unhealthy(format!("{states}, but the probe failed: {why}"))
+        }
     }
 }
 

@@ -97,40 +97,59 @@ impl Webhook {
 
 impl WireAlert {
     fn check(self, index: usize) -> Result<Alert, WebhookError> {
-        let wrong = |field, problem: String| WebhookError::Alert {
-            index,
-            field,
-            problem,
-        };
-        if self.fingerprint.is_empty() || self.fingerprint.len() > MAX_FINGERPRINT_BYTES {
-            let problem = format!("has {} bytes", self.fingerprint.len());
-            return Err(wrong("fingerprint", problem));
-        }
-        if self.labels.get("alertname").is_none_or(String::is_empty) {
-            return Err(wrong("labels", "there is no alertname".into()));
-        }
-        for (field, pairs) in [("labels", &self.labels), ("annotations", &self.annotations)] {
-            if pairs.len() > MAX_LABELS {
-                let problem = format!("has {} entries, at most {MAX_LABELS}", pairs.len());
-                return Err(wrong(field, problem));
-            }
-            if let Some((name, value)) = pairs.iter().find(|(_, v)| v.len() > MAX_VALUE_BYTES) {
-                let problem = format!(
-                    "{name:?} has {} bytes, at most {MAX_VALUE_BYTES}",
-                    value.len()
-                );
-                return Err(wrong(field, problem));
-            }
-        }
-        Ok(Alert {
+        let alert = Alert {
             fingerprint: self.fingerprint,
             status: self.status,
             labels: self.labels,
             annotations: self.annotations,
             starts_at: self.starts_at,
             ends_at: self.ends_at,
-        })
+        };
+        checked(alert, index)
     }
+}
+
+/// The alert at this place, if the bot can take it.
+///
+/// It begins at a whole millisecond, as it does in Alertmanager's list: a webhook may say it more
+/// finely, and the two have to name the same alert.
+///
+/// # Errors
+/// Names the first field that is wrong, and how.
+pub(crate) fn checked(alert: Alert, index: usize) -> Result<Alert, WebhookError> {
+    let wrong = |field, problem: String| WebhookError::Alert {
+        index,
+        field,
+        problem,
+    };
+    if alert.fingerprint.is_empty() || alert.fingerprint.len() > MAX_FINGERPRINT_BYTES {
+        let problem = format!("has {} bytes", alert.fingerprint.len());
+        return Err(wrong("fingerprint", problem));
+    }
+    if alert.name().is_empty() {
+        return Err(wrong("labels", "there is no alertname".into()));
+    }
+    for (field, pairs) in [
+        ("labels", &alert.labels),
+        ("annotations", &alert.annotations),
+    ] {
+        if pairs.len() > MAX_LABELS {
+            let problem = format!("has {} entries, at most {MAX_LABELS}", pairs.len());
+            return Err(wrong(field, problem));
+        }
+        if let Some((name, value)) = pairs.iter().find(|(_, v)| v.len() > MAX_VALUE_BYTES) {
+            let problem = format!(
+                "{name:?} has {} bytes, at most {MAX_VALUE_BYTES}",
+                value.len()
+            );
+            return Err(wrong(field, problem));
+        }
+    }
+    let starts_at = Timestamp::from_millisecond(alert.starts_at.as_millisecond());
+    Ok(Alert {
+        starts_at: starts_at.unwrap_or(alert.starts_at),
+        ..alert
+    })
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! The ports over the real adapters: systemd, the ledger, Alertmanager, probes, the clock.
+//! The ports over the real adapters: systemd, the ledger, probes, the clock. That of Alertmanager is
+//! in [`alertmanagers`](crate::alertmanagers).
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join, join_all};
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use ledger::{LedgerError, Store};
-use remediation::{AlertNow, Probe, Signal, Trigger};
+use remediation::{Probe, Signal};
 use serde::Deserialize;
 use systemd_bus::{BusError, KillWhom, Systemd, UnitChange, Verb};
 use tokio::net::TcpStream;
@@ -16,14 +16,9 @@ use units::{JobResult, UnitFacts, UnitName};
 use uuid::Uuid;
 
 use crate::engine::Event;
-use crate::outbound::{self, HttpUrl};
-use crate::ports::{AlertSink, BusEvent, Clock, Ledger, Prober, TellError, UnitControl};
+use crate::outbound::{self, HttpUrl, percent_encoded};
+use crate::ports::{BusEvent, Clock, Ledger, Prober, UnitControl};
 use crate::restarts::RunChange;
-use crate::silence::{Silence, quoted};
-use crate::tell::OwnAlert;
-
-/// Alertmanager answers a post in about a millisecond; one that hangs must not dam up the rest.
-const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl UnitControl for Systemd {
     fn facts<'a>(&'a self, unit: &'a UnitName) -> BoxFuture<'a, Result<UnitFacts, BusError>> {
@@ -94,162 +89,6 @@ impl Ledger for ledger::Ledger {
     {
         ledger::Ledger::call(self, operation).boxed()
     }
-}
-
-/// Every Alertmanager of the configuration.
-pub(crate) struct Alertmanagers {
-    pub(crate) urls: Vec<HttpUrl>,
-    /// This host's `host` label.
-    pub(crate) host: String,
-}
-
-/// The part of `GET /api/v2/alerts` that matters here.
-#[derive(Deserialize)]
-struct KnownAlert {
-    fingerprint: String,
-    status: KnownStatus,
-}
-
-#[derive(Deserialize)]
-struct KnownStatus {
-    #[serde(rename = "silencedBy")]
-    silenced_by: Vec<String>,
-}
-
-impl AlertSink for Alertmanagers {
-    fn post<'a>(&'a self, alerts: &'a [OwnAlert]) -> BoxFuture<'a, Result<(), TellError>> {
-        async move {
-            let body = serde_json::to_vec(alerts).map_err(|error| TellError(error.to_string()))?;
-            let body = Bytes::from(body);
-            let posts = self.urls.iter().map(|url| post_one(url, body.clone()));
-            let failures: Vec<String> = join_all(posts).await.into_iter().flatten().collect();
-            if failures.is_empty() {
-                Ok(())
-            } else {
-                Err(TellError(failures.join("; ")))
-            }
-        }
-        .boxed()
-    }
-
-    fn ask<'a>(&'a self, trigger: &'a Trigger) -> BoxFuture<'a, AlertNow> {
-        async move {
-            let asked = self
-                .urls
-                .iter()
-                .map(|url| ask_one(url, &self.host, trigger));
-            let answers = join_all(asked).await;
-            // One that knows of a silence is enough: people may reach only one of them.
-            let heard = [AlertNow::Silenced, AlertNow::Firing];
-            let all = |wanted| !answers.is_empty() && answers.iter().all(|a| *a == wanted);
-            match heard.into_iter().find(|answer| answers.contains(answer)) {
-                Some(answer) => answer,
-                // Only if each of them was asked: one that is away may be the one that knows it.
-                None if all(AlertNow::Absent) => AlertNow::Absent,
-                None => AlertNow::Unknown,
-            }
-        }
-        .boxed()
-    }
-}
-
-/// The failure, if it failed.
-async fn post_one(base: &HttpUrl, body: Bytes) -> Option<String> {
-    let url = base.with_path("/api/v2/alerts").ok()?;
-    match outbound::post_json(&url, body, TELL_TIMEOUT).await {
-        Ok((status, _)) if status.is_success() => None,
-        Ok((status, answer)) => {
-            let answer = String::from_utf8_lossy(&answer);
-            Some(format!("{url} answered {status}: {}", answer.trim()))
-        }
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-async fn ask_one(base: &HttpUrl, host: &str, trigger: &Trigger) -> AlertNow {
-    match trigger {
-        Trigger::Alert(alert) => {
-            let labels = ["alertname", "unit", "host"].map(|name| (name, alert.label(name)));
-            ask_for_alerts(base, &labels, Some(&alert.fingerprint)).await
-        }
-        Trigger::UnitFailed(unit) => {
-            let labels = [
-                ("alertname", trigger.name()),
-                ("unit", unit.as_str()),
-                ("host", host),
-            ];
-            // systemd speaks before there is an alert that a silence could show up on.
-            let silenced = is_silenced(base, &labels);
-            // Any alert about the unit will do, not only one of that name.
-            let alerts = ask_for_alerts(base, &labels[1..], None);
-            match join(silenced, alerts).await {
-                (true, _) => AlertNow::Silenced,
-                (false, alert_now) => alert_now,
-            }
-        }
-    }
-}
-
-/// Whether a silence that is in force covers an alert with these labels.
-async fn is_silenced(base: &HttpUrl, labels: &[(&str, &str)]) -> bool {
-    let Ok(url) = base.with_path("/api/v2/silences") else {
-        return false;
-    };
-    let Ok((_, body)) = outbound::get(&url, TELL_TIMEOUT).await else {
-        return false;
-    };
-    let known = serde_json::from_slice::<Vec<Silence>>(&body).unwrap_or_default();
-    known.iter().any(|silence| silence.covers(labels))
-}
-
-/// What Alertmanager has with these labels, or of that the alert of this fingerprint.
-async fn ask_for_alerts(
-    base: &HttpUrl,
-    labels: &[(&str, &str)],
-    fingerprint: Option<&str>,
-) -> AlertNow {
-    let filters: Vec<String> = labels
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("filter={name}%3D{}", percent_encoded(&quoted(value))))
-        .collect();
-    let path = format!("/api/v2/alerts?{}", filters.join("&"));
-    let Ok(url) = base.with_path(&path) else {
-        return AlertNow::Unknown;
-    };
-    let Ok((_, body)) = outbound::get(&url, TELL_TIMEOUT).await else {
-        return AlertNow::Unknown;
-    };
-    let Ok(known) = serde_json::from_slice::<Vec<KnownAlert>>(&body) else {
-        return AlertNow::Unknown;
-    };
-    let about: Vec<&KnownAlert> = known
-        .iter()
-        .filter(|known| fingerprint.is_none_or(|own| own == known.fingerprint))
-        .collect();
-    match about.as_slice() {
-        [] => AlertNow::Absent,
-        about
-            if about
-                .iter()
-                .all(|alert| !alert.status.silenced_by.is_empty()) =>
-        {
-            AlertNow::Silenced
-        }
-        _ => AlertNow::Firing,
-    }
-}
-
-fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("a String takes every write");
-        }
-        encoded
-    })
 }
 
 /// Probes over the network.
@@ -328,18 +167,11 @@ impl Clock for SystemClock {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join;
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     use tokio::net::TcpListener;
 
     use super::*;
-
-    #[test]
-    fn a_label_cannot_leave_its_quotes() {
-        let in_url = |value| percent_encoded(&quoted(value));
-        assert_eq!(in_url("a.service"), "%22a.service%22");
-        assert_eq!(in_url("\"} or 1"), "%22%5C%22%7D%20or%201%22");
-        assert_eq!(in_url("a\nb"), "%22a%5Cnb%22");
-    }
 
     /// For every answer that is to come.
     const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,103 +4,13 @@
 #![allow(clippy::unwrap_used)] // A test may end where something is not as it should be.
 
 mod bot;
+mod scene;
 mod told;
 
-use bot::{Bot, Setup, alert, until, webhook};
-use systemd_bus::fake::{FakeSystemd, FakeUnit, JobScript};
-use told::Told;
-use units::{ActiveState, JobResult};
-
-const API: &str = "api.service";
-
-struct Scene {
-    systemd: FakeSystemd,
-    told: Told,
-    /// The other Alertmanager.
-    also_told: Told,
-    bot: Bot,
-    /// What the fake systemd lives on.
-    runtime: tokio::runtime::Runtime,
-    _directory: tempfile::TempDir,
-}
-
-impl Scene {
-    fn new(api: FakeUnit) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let systemd =
-            runtime.block_on(async { FakeSystemd::listen(&directory.path().join("bus")).unwrap() });
-        systemd.put(api);
-        let (told, also_told) = (Told::listen(), Told::listen());
-        let mut setup = Setup::new();
-        setup.bus(systemd.address());
-        setup.replace_line(
-            0,
-            &format!("alertmanagers = [{:?}, {:?}]", told.url, also_told.url),
-        );
-        setup.write_policy(POLICY);
-        let scene = Self {
-            bot: setup.start(),
-            systemd,
-            told,
-            also_told,
-            runtime,
-            _directory: directory,
-        };
-        until("systemd is heard", || {
-            scene.bot.metric("alert_bot_bus_connected") == Some(1.0)
-        });
-        scene
-    }
-
-    fn actions(&self) -> Vec<String> {
-        self.systemd
-            .calls()
-            .into_iter()
-            .map(|(method, _)| method)
-            .collect()
-    }
-
-    fn outcome(&self) -> Option<String> {
-        let incidents = self.bot.incidents();
-        Some(incidents.first()?["outcome"].as_str()?.to_owned())
-    }
-
-    fn change(&self, unit: FakeUnit) {
-        self.runtime.block_on(self.systemd.change(unit));
-    }
-}
-
-const POLICY: &str = r#"
-[[rule]]
-name = "api-down"
-match = ['alertname="Down"']
-units = ["api.service"]
-also_reset = ["api.socket"]
-on_unit_failed = true
-mode = "auto"
-cooldown = "0s"
-backoff = { initial = "1ms" }
-ladder = [
-    { action = "restart", when = "active" },
-    { action = "start", when = "inactive" },
-    { action = "reset-failed-start", when = "failed" },
-    { action = "escalate" },
-]
-proof = { healthy_for = "100ms", deadline = "2s" }
-"#;
-
-fn stopped() -> FakeUnit {
-    FakeUnit::new(API, ActiveState::Inactive, "dead")
-}
-
-fn down() -> String {
-    webhook(&[alert("Down", API, 1)])
-}
+use bot::{alert, until, webhook};
+use scene::{API, POLICY, Scene, down, reload, stopped};
+use systemd_bus::fake::{FakeUnit, JobScript};
+use units::JobResult;
 
 #[test]
 fn a_stopped_unit_is_started_once_proven_and_told() {
@@ -141,15 +51,8 @@ fn a_stopped_unit_is_started_once_proven_and_told() {
 
 /// Posts the alert, which Alertmanager says fires until it is told otherwise.
 fn fire(scene: &Scene) {
-    let fires = alert("Down", API, 1);
-    scene.told.fires(&fires["fingerprint"]);
+    scene.told.fires(&alert("Down", API, 1));
     assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
-}
-
-fn reload(scene: &Scene, policy: &str) {
-    scene.bot.write_policy(policy);
-    let (ok, said) = scene.bot.run(&["reload"]);
-    assert!(ok, "{said}");
 }
 
 #[test]

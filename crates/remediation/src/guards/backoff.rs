@@ -15,7 +15,7 @@ pub(crate) const BACKOFF: Guard = Guard {
         let mut judged: Vec<_> = case
             .history
             .within(limits.memory, case.now())
-            .filter(|action| case.target.covers(&action.unit))
+            .filter(|action| action.is_on(&case.target))
             .filter_map(|action| action.judged)
             // What lies ahead was dated by a clock that has been set back since (see `cooldown`).
             .filter(|judged| judged.at <= case.now())

@@ -29,9 +29,12 @@ pub(crate) const UNIT_BUDGET: PlanGuard = PlanGuard {
     claim: "the unit has an action left",
     objection: |case, plan| {
         let budget = case.policy.host().unit_budget;
-        let on_unit = |action: &PastAction| action.unit == plan.unit;
-        let spent = spent(budget, case.history, case.now(), on_unit);
-        spent.map(|_| case.escalate(Reason::UnitBudget))
+        let is_spent = |unit| {
+            let on_unit = |action: &PastAction| action.units().any(|acted_on| acted_on == unit);
+            spent(budget, case.history, case.now(), on_unit).is_some()
+        };
+        let any = plan.units().any(is_spent);
+        any.then(|| case.escalate(Reason::UnitBudget))
     },
 };
 

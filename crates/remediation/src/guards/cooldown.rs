@@ -14,7 +14,7 @@ pub(crate) const COOLDOWN: Guard = Guard {
             .and_then(|facts| facts.inactive_exit_usec)
             .and_then(time::from_systemd);
         let actions = case.history.actions.iter();
-        let on_target = actions.filter(|action| case.target.covers(&action.unit));
+        let on_target = actions.filter(|action| action.is_on(&case.target));
         // What lies ahead was dated by a clock that has been set back since. It would hold the
         // repair for as long as the step was; the budgets, which do count it, are bound enough.
         let last = on_target

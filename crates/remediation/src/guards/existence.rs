@@ -20,7 +20,8 @@ pub(crate) const UNIT_EXISTS: Guard = Guard {
     claim: "the unit can be read, exists and is not masked",
     objection: |case| {
         let Target::Unit(target) = &case.target else {
-            return None;
+            let uncounted = case.situation.uncounted;
+            return uncounted.then(|| case.hold_shortly(Reason::UnitUnreadable));
         };
         match &case.situation.unit {
             Some(facts) if facts.unit == *target => match facts.load_state {

@@ -12,7 +12,7 @@ pub(crate) const FLAPPING: Guard = Guard {
         let earlier_incidents: BTreeSet<_> = case
             .history
             .within(limits.window, case.now())
-            .filter(|action| case.target.covers(&action.unit))
+            .filter(|action| action.is_on(&case.target))
             .filter(|action| action.outcome() == Some(Outcome::Effective))
             .map(|action| action.incident)
             .filter(|incident| *incident != case.situation.incident.id)

@@ -9,7 +9,7 @@ use units::UnitName;
 
 use super::Guard;
 use crate::case::Case;
-use crate::{Percent, Reason, time};
+use crate::{PastAction, Percent, Reason, time};
 
 pub(crate) const STORM: Guard = Guard {
     claim: "the host is not in a storm",
@@ -33,7 +33,7 @@ pub(crate) const STORM: Guard = Guard {
 fn is_storm(case: &Case<'_>) -> bool {
     let storm = case.policy.host().storm;
     let watched = &case.situation.watched;
-    let under_repair = case.history.in_flight().map(|action| &action.unit);
+    let under_repair = case.history.in_flight().flat_map(PastAction::units);
     let unhealthy: BTreeSet<&UnitName> = watched.unhealthy.iter().chain(under_repair).collect();
     unhealthy.len() >= storm.min_units && Percent::of(unhealthy.len(), watched.total) > storm.share
 }

@@ -36,11 +36,15 @@ pub(crate) const HEALTHY_MIN: PlanGuard = PlanGuard {
 fn interrupts(case: &Case<'_>, plan: &Plan) -> bool {
     let mut instances = case.instances();
     plan.action.is_disruptive()
-        && instances.any(|facts| facts.unit == plan.unit && ladder::is_up(facts))
+        && instances.any(|facts| is_acted_on(facts, plan) && ladder::is_up(facts))
 }
 
 fn others<'a>(case: &Case<'a>, plan: &Plan) -> impl Iterator<Item = &'a UnitFacts> {
-    case.instances().filter(|facts| facts.unit != plan.unit)
+    case.instances().filter(|facts| !is_acted_on(facts, plan))
+}
+
+fn is_acted_on(facts: &UnitFacts, plan: &Plan) -> bool {
+    plan.units().any(|unit| *unit == facts.unit)
 }
 
 /// Failed, or on its way. One that is plainly `inactive` is not wanted and not missed.

@@ -281,13 +281,15 @@ pub enum RungAction {
         signal: Signal,
     },
     ResetFailedStart,
-    /// One more instance, at most `max` of them.
+    /// `step` more instances, at most `max` of them.
     ScaleUp {
         max: u32,
+        step: u32,
     },
-    /// One instance fewer, at least `min` of them.
+    /// `step` instances fewer, at least `min` of them.
     ScaleDown {
         min: u32,
+        step: u32,
     },
     Runbook {
         unit: UnitName,

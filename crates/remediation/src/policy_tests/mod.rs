@@ -81,11 +81,7 @@ impl PolicyTest {
                 self.expected.action,
                 plan.map(|plan| plan.action.to_string()),
             ),
-            (
-                "unit",
-                self.expected.unit,
-                plan.map(|plan| plan.unit.to_string()),
-            ),
+            ("unit", self.expected.unit, plan.map(crate::Plan::names)),
         ];
         let failures = claims
             .into_iter()

@@ -73,6 +73,7 @@ fn read_test(mut section: Section<'_>) -> Option<PolicyTest> {
             incident,
             unit: read_unit(&mut section, unit),
             siblings: read_siblings(&mut section),
+            uncounted: false,
             probe_healthy: section
                 .has("probe_healthy")
                 .then(|| section.flag("probe_healthy", false)),
@@ -253,5 +254,6 @@ fn read_past(mut section: Section<'_>, number: u128) -> Option<PastAction> {
         judged: outcome.map(|outcome| Judgement { at, outcome }),
         rule: rule?,
         unit: unit?,
+        also: Vec::new(),
     })
 }

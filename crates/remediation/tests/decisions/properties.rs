@@ -6,14 +6,15 @@
 //! REMEDIATION_SEQUENCES=1000000 cargo test --release -p remediation --test decisions
 //! ```
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use remediation::{
-    AlertNow, AlertStatus, Answer, Decision, Expected, Mode, Outcome, PastAction, Percent, Plan,
-    Policy, Recorded, Rule, Trigger, decide, granted, is_protected, replay,
+    Action, AlertNow, AlertStatus, Answer, Decision, Expected, Mode, Outcome, PastAction, Percent,
+    Plan, Policy, Recorded, Rule, Trigger, decide, granted, is_protected, replay,
 };
 use units::ActiveState;
 
@@ -22,12 +23,17 @@ use crate::world::{World, unit};
 /// A guard that breaks once in ten thousand sequences is found by every test run.
 const SEQUENCES: u32 = 100_000;
 
+/// The bounds of scaling.
+const MAX_WORKERS: usize = 4;
+const MIN_WORKERS: usize = 1;
+
 /// What exists on the host. Some are on the lists of rules, some are protected, some are neither.
-const UNITS: [&str; 9] = [
+const UNITS: [&str; 10] = [
     "api.service",
     "worker@1.service",
     "worker@2.service",
     "worker@3.service",
+    "worker@4.service",
     "cache.service",
     "kept.service",
     "foreign.service",
@@ -80,8 +86,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         Outcome::Unknown,
     ]);
     // Mostly what leads somewhere; the odd labels and the protected units now and then.
-    let label = prop_oneof![8 => 0..5_usize, 1 => 0..UNITS.len() + ODD_LABELS.len()];
-    let listed = prop_oneof![8 => 0..4_usize, 1 => 0..UNITS.len()];
+    let label = prop_oneof![8 => 0..6_usize, 1 => 0..UNITS.len() + ODD_LABELS.len()];
+    let listed = prop_oneof![8 => 0..5_usize, 1 => 0..UNITS.len()];
     let answer = prop::sample::select(vec![Answer::Approved, Answer::Approved, Answer::Denied]);
     let alert_now = prop_oneof![
         6 => Just(AlertNow::Unknown),
@@ -126,8 +132,9 @@ fn policies() -> impl Strategy<Value = String> {
         40_u32..90,
         0_u64..20,
         0_usize..3,
+        1_u32..4,
     );
-    numbers.prop_map(|(host, unit, rule, in_flight, share, cooldown, healthy_min)| {
+    numbers.prop_map(|(host, unit, rule, in_flight, share, cooldown, healthy_min, step)| {
         let budget = |(actions, window)| format!("{{ max_actions = {actions}, window = \"{window}s\" }}");
         let rule_of = |name: &str, alert: &str, lines: &str| {
             format!(
@@ -145,9 +152,11 @@ fn policies() -> impl Strategy<Value = String> {
             format!("mode = \"{mode}\"\nunits = {units}\nhealthy_min = {healthy_min}\n{ladder}")
         };
         let units = r#"["api.service", "worker@*.service", "kept.service"]"#;
-        let scaling = r#"mode = "auto"
-            units = ["worker@*.service"]
-            ladder = [{ action = "scale-up", max = 3, times = 3 }, { action = "scale-down", min = 1 }]"#;
+        let scaling = format!(
+            "mode = \"auto\"\nunits = [\"worker@*.service\"]\nhealthy_min = {healthy_min}\nladder = [\
+             {{ action = \"scale-up\", max = {MAX_WORKERS}, times = 3, step = {step} }}, \
+             {{ action = \"scale-down\", min = {MIN_WORKERS}, step = {step} }}]"
+        );
         [
             format!(
                 "[host]\nbudget = {}\nunit_budget = {}\nmax_in_flight = {in_flight}\n\
@@ -157,7 +166,7 @@ fn policies() -> impl Strategy<Value = String> {
             ),
             rule_of("down", "Down", &format!("on_unit_failed = true\n{}", acting("auto", units))),
             rule_of("slow", "Slow", &acting("auto", r#"["cache.service", "api.service"]"#)),
-            rule_of("backlog", "Backlog", scaling),
+            rule_of("backlog", "Backlog", &scaling),
             rule_of("asked", "Asked", &acting("approve", units)),
             rule_of("watched", "Watched", &acting("observe", units)),
             rule_of("unnamed", "Unnamed", &acting("auto", "[]")),
@@ -256,6 +265,7 @@ fn receive(world: &mut World, trigger: &Trigger, truncated: bool) -> Result<(), 
     nobody_asked_for_quiet(world)?;
     stays_within_the_policy(&world.policy, plan, &recorded)?;
     takes_nothing_else_down(world, plan)?;
+    scaling_keeps_its_bounds(world, plan)?;
     let again = world.look(trigger.clone(), truncated);
     let again = decide(&world.policy, &world.history, &again);
     prop_assert!(
@@ -280,15 +290,13 @@ fn stays_within_the_policy(
     let rule: &Rule = policy
         .rule(&plan.rule)
         .expect("the plan's rule is the policy's");
-    prop_assert!(rule.allows(&plan.unit), "{} is not on the list", plan.unit);
-    prop_assert!(!is_protected(&plan.unit));
-    prop_assert!(
-        !policy
-            .host()
-            .protected
-            .iter()
-            .any(|p| p.matches(&plan.unit))
-    );
+    let granted = granted(policy);
+    for unit in plan.units() {
+        prop_assert!(rule.allows(unit), "{unit} is not on the list");
+        prop_assert!(!is_protected(unit));
+        prop_assert!(!policy.host().protected.iter().any(|p| p.matches(unit)));
+        prop_assert!(granted.iter().any(|(pattern, _)| pattern.matches(unit)));
+    }
     prop_assert!(!rule.units.is_empty(), "an empty list means nothing");
     let approval = recorded.situation.incident.approval.as_ref();
     let approved = approval.is_some_and(|a| a.answer == Some(Answer::Approved));
@@ -297,20 +305,17 @@ fn stays_within_the_policy(
         Mode::Approve => prop_assert!(approved, "nobody approved"),
         Mode::Auto => {}
     }
-    let granted = granted(policy);
-    prop_assert!(
-        granted
-            .iter()
-            .any(|(pattern, _)| pattern.matches(&plan.unit))
-    );
     Ok(())
 }
 
 fn takes_nothing_else_down(world: &World, plan: &Plan) -> Result<(), TestCaseError> {
     let in_flight: Vec<&PastAction> = world.history.in_flight().collect();
     prop_assert!(in_flight.len() <= world.policy.host().max_in_flight);
-    let on_unit = in_flight.iter().filter(|action| action.unit == plan.unit);
-    prop_assert_eq!(on_unit.count(), 1, "one repair of a unit at a time");
+    for unit in plan.units() {
+        let on_unit = in_flight.iter().flat_map(|action| action.units());
+        let on_unit = on_unit.filter(|acted_on| *acted_on == unit);
+        prop_assert_eq!(on_unit.count(), 1, "one repair of a unit at a time");
+    }
     if let Some(template) = plan.unit.template() {
         let of_template = in_flight
             .iter()
@@ -318,7 +323,32 @@ fn takes_nothing_else_down(world: &World, plan: &Plan) -> Result<(), TestCaseErr
         prop_assert_eq!(of_template.count(), 1, "one repair in a template at a time");
     }
     let stops = plan.action.expects() == Expected::Inactive;
-    prop_assert!(!stops || world.state(&plan.unit) == ActiveState::Active);
+    let mut states = plan.units().map(|unit| world.state(unit));
+    prop_assert!(!stops || states.all(|state| state == ActiveState::Active));
+    Ok(())
+}
+
+/// However long the step, scaling ends at its bounds and takes no unit twice.
+fn scaling_keeps_its_bounds(world: &World, plan: &Plan) -> Result<(), TestCaseError> {
+    let workers = UNITS.iter().filter(|name| name.starts_with("worker@"));
+    let count = |wanted: &dyn Fn(ActiveState) -> bool| {
+        let states = workers.clone().map(|name| world.state(&unit(name)));
+        states.filter(|state| wanted(*state)).count()
+    };
+    let acted_on: BTreeSet<_> = plan.units().collect();
+    prop_assert_eq!(acted_on.len(), plan.units().count());
+    let active = count(&|state| state == ActiveState::Active);
+    match plan.action {
+        Action::ScaleUp => {
+            let on_its_way = count(&|state| state == ActiveState::Activating);
+            prop_assert!(active + on_its_way + acted_on.len() <= MAX_WORKERS);
+        }
+        Action::ScaleDown => {
+            let rule = world.policy.rule(&plan.rule).expect("it decided");
+            prop_assert!(active - acted_on.len() >= MIN_WORKERS.max(rule.healthy_min));
+        }
+        _ => prop_assert_eq!(acted_on.len(), 1, "only scaling acts on several units"),
+    }
     Ok(())
 }
 
@@ -343,7 +373,9 @@ fn budgets_hold(world: &World) -> Result<(), TestCaseError> {
     }
     for name in UNITS {
         let budget = host.unit_budget;
-        let used = most_in(budget.window, &|action| action.unit == unit(name));
+        let used = most_in(budget.window, &|action| {
+            action.units().any(|acted_on| *acted_on == unit(name))
+        });
         prop_assert!(used <= budget.max_actions.get(), "{name}");
     }
     Ok(())

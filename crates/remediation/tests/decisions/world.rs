@@ -117,7 +117,9 @@ impl World {
         action.judged = Some(Judgement { at: now, outcome });
         let action = action.clone();
         if outcome == Outcome::Effective {
-            self.set(&action.unit, settled(action.action.expects()));
+            for unit in action.units() {
+                self.set(unit, settled(action.action.expects()));
+            }
         }
         let incidents = self.incidents.values_mut();
         for incident in incidents.filter(|incident| incident.id == action.incident) {
@@ -154,6 +156,7 @@ impl World {
         let siblings = siblings.filter(|unit| of_template(unit));
         Situation {
             siblings: siblings.map(|unit| self.facts(unit)).collect(),
+            uncounted: false,
             unit: target
                 .as_ref()
                 .and_then(|target| target.unit())
@@ -230,17 +233,20 @@ impl World {
             incident: plan.incident,
             rule: plan.rule.clone(),
             unit: plan.unit.clone(),
+            also: plan.also.clone(),
             action: plan.action.clone(),
             judged: None,
         });
         let started_at = self.now;
-        self.units
-            .entry(plan.unit.clone())
-            .and_modify(|unit| unit.started_at = started_at)
-            .or_insert(Unit {
-                state: ActiveState::Inactive,
-                started_at,
-            });
+        for name in plan.units() {
+            self.units
+                .entry(name.clone())
+                .and_modify(|unit| unit.started_at = started_at)
+                .or_insert(Unit {
+                    state: ActiveState::Inactive,
+                    started_at,
+                });
+        }
     }
 
     fn facts(&self, name: &UnitName) -> UnitFacts {
@@ -280,7 +286,11 @@ impl World {
 
     /// Units that are broken or under repair, of those that are watched.
     pub(crate) fn unhealthy(&self) -> BTreeSet<UnitName> {
-        let under_repair = self.history.in_flight().map(|action| action.unit.clone());
+        let under_repair = self
+            .history
+            .in_flight()
+            .flat_map(PastAction::units)
+            .cloned();
         self.watched()
             .unhealthy
             .into_iter()

@@ -29,7 +29,8 @@ struct Notes {
 struct Origin {
     alert: Option<AlertId>,
     truncated: bool,
-    learned: Instant,
+    /// `None` where that was before the start.
+    learned: Option<Instant>,
     is_repeat: bool,
 }
 
@@ -51,7 +52,7 @@ impl<L: Ledger> Engine<L> {
         };
         self.count_queue(count);
         let Some(last) = alerts.last().map(|stored| stored.id) else {
-            return;
+            return self.queue_is_empty();
         };
         let mut notes = Notes::default();
         for stored in alerts {
@@ -97,6 +98,13 @@ impl<L: Ledger> Engine<L> {
 
     fn admit_firing(&mut self, stored: StoredAlert, key: AlertKey, notes: &mut Notes) {
         let (id, truncated) = (stored.id, stored.truncated);
+        if stored.is_over {
+            let over = Alert {
+                status: AlertStatus::Resolved,
+                ..stored.alert
+            };
+            return self.at_sight(Trigger::Alert(over), truncated, id, notes);
+        }
         let trigger = Trigger::Alert(stored.alert);
         match self.policy.select(&self.host, &trigger) {
             Err(_) => self.at_sight(trigger, truncated, id, notes),
@@ -111,7 +119,7 @@ impl<L: Ledger> Engine<L> {
                 let origin = Origin {
                     alert: Some(id),
                     truncated,
-                    learned: Instant::now(),
+                    learned: (id > self.inherited).then(Instant::now),
                     is_repeat: false,
                 };
                 self.open(trigger, rule, target, Some(key), &origin);
@@ -206,7 +214,7 @@ impl<L: Ledger> Engine<L> {
             let origin = Origin {
                 alert: None,
                 truncated: false,
-                learned: Instant::now(),
+                learned: Some(Instant::now()),
                 is_repeat: true,
             };
             self.open(trigger, rule, target, Some(key), &origin);
@@ -250,7 +258,10 @@ impl<L: Ledger> Engine<L> {
         if !self.policy.watches(unit) {
             return;
         }
-        let bot_acts = self.history.in_flight().any(|past| past.unit == *unit);
+        let bot_acts = self
+            .history
+            .in_flight()
+            .any(|past| past.units().any(|acted_on| acted_on == unit));
         if let Some(cause) = self.restarts.note(unit, run, bot_acts) {
             let labels = [unit.as_str(), cause.as_str()];
             self.metrics.unit_restarts.with_label_values(&labels).inc();
@@ -275,7 +286,7 @@ impl<L: Ledger> Engine<L> {
             let origin = Origin {
                 alert: None,
                 truncated: false,
-                learned: Instant::now(),
+                learned: Some(Instant::now()),
                 is_repeat: false,
             };
             self.open(trigger, rule, target, None, &origin);
@@ -303,7 +314,7 @@ impl<L: Ledger> Engine<L> {
             keys: key.into_iter().collect(),
             recorded: false,
             held_for: None,
-            learned: Some(origin.learned),
+            learned: origin.learned,
             memory_events: BTreeMap::new(),
             lines: Vec::new(),
             is_repeat: origin.is_repeat,

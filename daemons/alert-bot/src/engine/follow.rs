@@ -80,6 +80,7 @@ impl<L: Ledger> Engine<L> {
             incident: id,
             rule: plan.rule.clone(),
             unit: plan.unit.clone(),
+            also: plan.also.clone(),
             action: plan.action.clone(),
             judged: None,
         });

@@ -44,10 +44,15 @@ impl<L: Ledger> Engine<L> {
 
     /// Starts to gather what a decision needs; [`Event::Looked`] brings it.
     pub(super) fn start_look(&mut self, id: Uuid) {
+        let waits_until = self.waits_for_list(id);
         let Some(incident) = self.book.get_mut(id) else {
             return;
         };
-        incident.due = None;
+        incident.due = waits_until;
+        if waits_until.is_some() {
+            incident.stage = Stage::Held;
+            return;
+        }
         let (trigger, target) = (incident.trigger.clone(), incident.target.clone());
         let wants_lines = !incident.recorded;
         let question = Question {
@@ -77,6 +82,7 @@ impl<L: Ledger> Engine<L> {
         Question {
             trigger: trigger.clone(),
             target: target.clone(),
+            knows_siblings: self.bus_up,
             siblings: self.loaded.keys().filter(is_sibling).cloned().collect(),
             probe: selection.and_then(|s| s.rule.proof.probe.clone()),
             wants_lines: false,

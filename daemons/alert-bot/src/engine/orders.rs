@@ -240,7 +240,7 @@ impl<L: Ledger> Engine<L> {
                 text,
                 "\n   {} of {}, rung {}",
                 plan.action,
-                plan.unit,
+                plan.names(),
                 plan.rung + 1
             );
         }

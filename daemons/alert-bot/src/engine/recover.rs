@@ -1,10 +1,13 @@
-//! Coming back: the ledger says what was begun, a fresh look says what came of it.
+//! Coming back: the ledger says what was begun, a fresh look says what came of it, and Alertmanager's
+//! list which of the alerts still stand.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ledger::{LedgerError, OpenIncident};
-use remediation::{Reason, Standing, Target, Trigger};
+use remediation::{AlertStatus, Reason, Standing, Target, Trigger};
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::Engine;
 use super::follow::{about, as_gauge, masks_a_fault};
@@ -15,6 +18,17 @@ use crate::tell::Notice;
 /// The history is loaded with this much to spare, so that a clock that was stepped back between
 /// two lives of the bot does not hide an action from a budget.
 const SPARE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// What alerts of an earlier life ask for waits so long for Alertmanager's list, which says whether
+/// they still stand. It comes within milliseconds; a repair does not wait for one that hangs.
+const LIST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The time between the start and the moment at which the ledger has what the list tells.
+pub(super) struct CatchingUp {
+    until: Instant,
+    /// The list is in the ledger; some of it is still to be taken out.
+    is_heard: bool,
+}
 
 impl<L: Ledger> Engine<L> {
     /// Loads the past, and takes up what was left open: an action in flight is verified and never
@@ -37,9 +51,15 @@ impl<L: Ledger> Engine<L> {
                 store.open_incidents()?,
                 store.pauses(now)?,
                 store.unsettled_count()?,
+                store.last_alert()?,
             ))
         });
-        let (open, pauses, unsettled) = load.await?;
+        let (open, pauses, unsettled, last) = load.await?;
+        self.inherited = last;
+        self.catching_up = Some(CatchingUp {
+            until: Instant::now() + LIST_PATIENCE,
+            is_heard: false,
+        });
         self.pauses = pauses;
         self.count_queue(unsettled);
         for incident in open {
@@ -61,8 +81,34 @@ impl<L: Ledger> Engine<L> {
         Ok(())
     }
 
-    fn take_up(&mut self, stored: OpenIncident) {
+    /// What can be known of alerts that ended meanwhile is in the ledger, and so in the queue.
+    pub(super) fn caught_up(&mut self) {
+        if let Some(catching_up) = &mut self.catching_up {
+            catching_up.is_heard = true;
+            self.bell.notify_one();
+        }
+    }
+
+    /// The queue is empty: after [`caught_up`](Self::caught_up) nothing waits any longer.
+    pub(super) fn queue_is_empty(&mut self) {
+        if self.catching_up.take_if(|it| it.is_heard).is_some() {
+            self.look_at_everything();
+        }
+    }
+
+    /// Until when this incident waits for Alertmanager's list: an alert of an earlier life asks for
+    /// it, and may be over.
+    pub(super) fn waits_for_list(&self, id: Uuid) -> Option<Instant> {
+        let incident = self.book.get(id)?;
+        let is_doubtful =
+            incident.learned.is_none() && matches!(incident.trigger, Trigger::Alert(_));
+        let until = self.catching_up.as_ref().map(|it| it.until)?;
+        (is_doubtful && until > Instant::now()).then_some(until)
+    }
+
+    fn take_up(&mut self, mut stored: OpenIncident) {
         let id = stored.view.id;
+        note_end(&mut stored);
         let Some(target) = self.target_of(&stored) else {
             tracing::warn!(incident_id = %id, "an open incident names no unit; it stays as it is");
             return;
@@ -147,5 +193,17 @@ impl<L: Ledger> Engine<L> {
             }
             (Err(_), None, Trigger::Alert(_)) => None,
         }
+    }
+}
+
+/// What opened the incident may have ended before the bot did, while another reason kept it open.
+fn note_end(stored: &mut OpenIncident) {
+    let Trigger::Alert(trigger) = &mut stored.trigger else {
+        return;
+    };
+    let mut told = stored.alerts.iter().map(|told| &told.alert);
+    let last = told.rfind(|told| told.fingerprint == trigger.fingerprint);
+    if let Some(over) = last.filter(|last| last.status == AlertStatus::Resolved) {
+        trigger.clone_from(over);
     }
 }

@@ -36,7 +36,7 @@ impl<L: Ledger> Engine<L> {
         let subject = incident.subject();
         let about = about(
             incident,
-            format!("{} of {} is under way", plan.action, plan.unit),
+            format!("{} of {} is under way", plan.action, plan.names()),
         );
         let is_first = incident.view.attempts.len() == 1;
         let since = incident.learned.filter(|_| is_first);
@@ -124,12 +124,14 @@ impl<L: Ledger> Engine<L> {
     }
 
     /// An incident has ended. What came up while the end of its alert was waited for is another.
-    fn look_after(&mut self, unit: &UnitName, trigger: Trigger, has_changed_since: bool) {
+    fn look_after(&mut self, units: &[UnitName], trigger: Trigger, has_changed_since: bool) {
         if let (Trigger::Alert(alert), true) = (trigger, has_changed_since) {
             self.repeated(vec![alert]);
         }
-        if self.loaded.get(unit) == Some(&ActiveState::Failed) {
-            self.unit_changed(unit, Some(ActiveState::Failed));
+        for unit in units {
+            if self.loaded.get(unit) == Some(&ActiveState::Failed) {
+                self.unit_changed(unit, Some(ActiveState::Failed));
+            }
         }
     }
 
@@ -183,7 +185,7 @@ impl<L: Ledger> Engine<L> {
             // The row stays in flight: after a restart it is verified once more, which is harmless.
             tracing::error!(incident_id = %id, %error, "a judgement is not in the ledger");
         }
-        let unit = plan.unit.clone();
+        let units: Vec<UnitName> = plan.units().cloned().collect();
         if !was_proven {
             self.give_turn_back(*plan, Some(verdict.outcome));
         }
@@ -191,7 +193,7 @@ impl<L: Ledger> Engine<L> {
             record::closed(&subject, "effective");
             self.drop_incident(id);
             self.metrics.incidents_open.set(as_gauge(self.book.len()));
-            self.look_after(&unit, trigger, verdict.has_changed_since);
+            self.look_after(&units, trigger, verdict.has_changed_since);
         } else {
             self.start_look(id);
         }

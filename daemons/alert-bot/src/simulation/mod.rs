@@ -6,7 +6,7 @@
 //!
 //! - no action without an intent on the disk, at most one for each intent, one at a time for each
 //!   unit (checked by [`world`] at the very moment of the action);
-//! - never more actions than a budget allows in its window;
+//! - never more actions than a budget allows in its window, and never more instances than a pool may have;
 //! - every acknowledged alert is in the ledger, with exactly one final decision within three hours
 //!   (a clock that was set back from an hour ahead to an hour behind takes two of them), though
 //!   nobody comes to repair what the bot could not;
@@ -20,7 +20,7 @@
 mod seeded;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use units::{ActiveState, UnitName};
 
-use self::world::{Executed, Health, World};
+use self::world::{Executed, Health, POOL_MAX, World, is_of_pool};
+use crate::catch_up::catch_up;
 use crate::config::WatchdogConfig;
 use crate::engine::{Engine, Event, Outside, Parts, Settings, Wires};
 use crate::intake::{Intake, Tokens};
@@ -53,13 +54,20 @@ const LANES: u64 = 4;
 const STORY: Duration = Duration::from_secs(5 * 60);
 const REST: Duration = Duration::from_secs(3 * 60 * 60);
 
-const UNITS: [&str; 5] = [
+const UNITS: [&str; 9] = [
     "api.service",
     "db.service",
     "cache.service",
     "worker@1.service",
     "worker@2.service",
+    "pool@1.service",
+    "pool@2.service",
+    "pool@3.service",
+    "pool@4.service",
 ];
+
+/// So many of them break; the others are only ever stopped.
+const BREAKABLE: u64 = 5;
 
 const POLICY: &str = r#"
 [host]
@@ -108,12 +116,22 @@ match = ['alertname="Down"', 'unit="cache.service"']
 units = ["cache.service"]
 mode = "observe"
 ladder = [{ action = "restart" }]
+
+[[rule]]
+name = "pool-too-small"
+match = ['alertname="Backlog"']
+units = ["pool@*.service"]
+mode = "auto"
+cooldown = "5s"
+ladder = [{ action = "scale-up", max = 3, step = 2, times = 3, deadline = "5s" }]
+budget = { max_actions = 4, window = "5m" }
+proof = { healthy_for = "1s", deadline = "10s" }
 "#;
 
 /// The bot of one life: between two kills.
 struct Bot {
     wires: Wires,
-    intake: Intake<World>,
+    intake: Arc<Intake<World>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -135,7 +153,8 @@ impl Bot {
             host: "here".into(),
             runbook_base_url: "https://runbooks".into(),
         };
-        let (teller, telling) = Teller::new(sender, outside.sink.clone(), outside.clock.clone());
+        let sink = outside.sink.clone();
+        let (teller, telling) = Teller::new(sender, sink.clone(), outside.clock.clone());
         let metrics = Metrics::new().unwrap();
         let (mut engine, wires) = Engine::new(Parts {
             host: "here".into(),
@@ -151,7 +170,7 @@ impl Bot {
             },
         });
         engine.recover().await.ok()?;
-        let intake = Intake {
+        let intake = Arc::new(Intake {
             tokens: Tokens::try_new(&["token".into()]).unwrap(),
             limits: Limits::default(),
             watchdog: WatchdogConfig::default(),
@@ -159,9 +178,13 @@ impl Bot {
             clock: Arc::new(world.clone()),
             wires: wires.clone(),
             metrics,
-        };
+        });
         let run = engine.run(Heartbeat::start(), CancellationToken::new());
-        let tasks = vec![tokio::spawn(telling), tokio::spawn(run)];
+        let tasks = vec![
+            tokio::spawn(telling),
+            tokio::spawn(run),
+            tokio::spawn(catch_up(sink, intake.clone())),
+        ];
         let bot = Self {
             wires,
             intake,
@@ -209,7 +232,8 @@ fn state_of(health: Health) -> ActiveState {
 /// Alertmanager: sends what is wrong until it is acknowledged, and then from time to time again.
 #[derive(Default)]
 struct Alertmanager {
-    firing: BTreeMap<String, (Timestamp, bool)>,
+    /// By name and unit: since when, and whether it was acknowledged.
+    firing: BTreeMap<(&'static str, String), (Timestamp, bool)>,
     resolving: Vec<Alert>,
     noise: u64,
 }
@@ -217,10 +241,10 @@ struct Alertmanager {
 impl Alertmanager {
     async fn send(&mut self, world: &World, bot: &Bot) {
         self.notice(world);
-        for (unit, (since, acknowledged)) in &mut self.firing {
+        for ((name, unit), (since, acknowledged)) in &mut self.firing {
             let repeats = world.state().chance.one_in(5);
             if !*acknowledged || repeats {
-                let alert = alert("Down", unit, *since, AlertStatus::Firing);
+                let alert = alert(name, unit, *since, AlertStatus::Firing);
                 *acknowledged |= deliver(world, bot, &alert, false).await;
             }
         }
@@ -242,17 +266,29 @@ impl Alertmanager {
 
     fn notice(&mut self, world: &World) {
         let units = world.state().units.clone();
-        for (name, unit) in units {
-            let name = name.to_string();
-            if unit.health != Health::Well {
-                let now = world.now();
-                self.firing.entry(name).or_insert((now, false));
-            } else if let Some((since, acknowledged)) = self.firing.remove(&name)
-                && acknowledged
-            {
-                let over = alert("Down", &name, since, AlertStatus::Resolved);
-                self.resolving.push(over);
-            }
+        let (pool, single): (Vec<_>, Vec<_>) =
+            units.into_iter().partition(|(unit, _)| is_of_pool(unit));
+        let running = pool.iter().filter(|(_, unit)| unit.health == Health::Well);
+        self.notice_one(world, "Backlog", "", running.count() < POOL_MAX);
+        for (name, unit) in single {
+            self.notice_one(world, "Down", name.as_str(), unit.health != Health::Well);
+        }
+        let firing = self.firing.iter();
+        world.state().listed = firing
+            .map(|((name, unit), (since, _))| alert(name, unit, *since, AlertStatus::Firing))
+            .collect();
+    }
+
+    fn notice_one(&mut self, world: &World, name: &'static str, unit: &str, is_wrong: bool) {
+        let key = (name, unit.to_owned());
+        if is_wrong {
+            let now = world.now();
+            self.firing.entry(key).or_insert((now, false));
+        } else if let Some((since, acknowledged)) = self.firing.remove(&key)
+            && acknowledged
+        {
+            let over = alert(name, unit, since, AlertStatus::Resolved);
+            self.resolving.push(over);
         }
     }
 }
@@ -283,9 +319,8 @@ async fn one_second(world: &World, bot: &Bot) {
     let (roll, victim, health) = {
         let mut state = world.state();
         let roll = state.chance.below(400);
-        let victim: UnitName = UNITS[usize::try_from(state.chance.below(5)).unwrap()]
-            .parse()
-            .unwrap();
+        let victim = usize::try_from(state.chance.below(BREAKABLE)).unwrap();
+        let victim: UnitName = UNITS[victim].parse().unwrap();
         let health = match state.chance.below(3) {
             0 => Health::Frozen,
             1 => Health::Stopped,
@@ -313,14 +348,38 @@ async fn one_second(world: &World, bot: &Bot) {
             bot.hear_all(world).await;
         }
         45 => world.state().clock_offset = SignedDuration::from_hours(1),
+        47..55 => stop_one_of_the_pool(world, bot).await,
         46 => world.state().clock_offset = SignedDuration::from_hours(-1),
         _ => {}
     }
     sleep(Duration::from_secs(1)).await;
 }
 
-async fn story(seed: u64) {
+/// Somebody thinks that fewer will do.
+async fn stop_one_of_the_pool(world: &World, bot: &Bot) {
+    let stopped = {
+        let mut state = world.state();
+        let number = state.chance.below(4) + 1;
+        let unit: UnitName = format!("pool@{number}.service").parse().unwrap();
+        state.units.get_mut(&unit).unwrap().health = Health::Stopped;
+        state.bus_up.then_some(unit)
+    };
+    if let Some(unit) = stopped {
+        let stopped = Some(ActiveState::Inactive);
+        bot.hear(BusEvent::Changed(unit, stopped, RunChange::default()))
+            .await;
+    }
+}
+
+/// Tells one story; returns how many actions were steps of several instances.
+async fn story(seed: u64) -> usize {
     let world = World::new(seed, &UNITS);
+    // The pool begins as small as its highest number.
+    for (unit, state) in &mut world.state().units {
+        if is_of_pool(unit) && unit.as_str() != "pool@4.service" {
+            state.health = Health::Stopped;
+        }
+    }
     let mut alertmanager = Alertmanager::default();
     let end = tokio::time::Instant::now() + STORY;
     let mut bot = None;
@@ -345,6 +404,11 @@ async fn story(seed: u64) {
     }
     come_to_rest(&world, bot, &mut alertmanager).await;
     balance(&world, seed);
+    let mut units = BTreeMap::<_, usize>::new();
+    for executed in &world.state().executed {
+        *units.entry(executed.attempt).or_default() += 1;
+    }
+    units.values().filter(|count| **count > 1).count()
 }
 
 /// The faults end; whatever is open comes to its end.
@@ -433,7 +497,9 @@ fn within_budget(
     budget: remediation::Budget,
     seed: u64,
 ) {
-    let actions: Vec<&Executed> = executed.iter().filter(|action| counts(action)).collect();
+    let mut actions: Vec<&Executed> = executed.iter().filter(|action| counts(action)).collect();
+    let mut begun = BTreeSet::new();
+    actions.retain(|action| begun.insert(action.attempt));
     for (index, action) in actions.iter().enumerate() {
         let horizon = action.at - SignedDuration::try_from(budget.window).unwrap();
         let recent = actions[..=index].iter().filter(|past| past.at > horizon);
@@ -458,7 +524,7 @@ fn tell(lane: u64) {
         Some(seed) => seed..seed + 1,
         None => 0..number_from_env("ALERT_BOT_SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS),
     };
-    let mut told = 0;
+    let (mut told, mut steps) = (0, 0);
     for seed in seeds.filter(|seed| seed % LANES == lane) {
         eprintln!("seed {seed}: ALERT_BOT_SIMULATION_SEED={seed} repeats it");
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -466,9 +532,10 @@ fn tell(lane: u64) {
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(story(seed));
+        steps += runtime.block_on(story(seed));
         told += 1;
     }
+    assert!(steps > 0 || told < 10, "the pool never grew by a step");
     eprintln!("campaign: {told} simulated stories of the bot in lane {lane}, every book balanced");
 }
 

@@ -18,8 +18,16 @@ use units::{ActiveState, JobResult, LoadState, UnitFacts, UnitName};
 use uuid::Uuid;
 
 use super::seeded::Seeded;
+use crate::listing::Listing;
 use crate::ports::{AlertSink, Clock, Ledger, Prober, TellError, Turns, UnitControl};
 use crate::tell::OwnAlert;
+
+/// The most instances of the pool that the bot may bring to run; nobody else starts any.
+pub(super) const POOL_MAX: usize = 3;
+
+pub(super) fn is_of_pool(unit: &UnitName) -> bool {
+    unit.as_str().starts_with("pool@")
+}
 
 /// Begins well after the epoch, so that a clock that is stepped back stays after it.
 const EPOCH_SECONDS: i64 = 1_800_000_000;
@@ -43,6 +51,8 @@ pub(super) struct Unit {
 /// An action that reached a unit.
 #[derive(Clone, Debug)]
 pub(super) struct Executed {
+    /// A step of scaling reaches several units.
+    pub(super) attempt: AttemptId,
     pub(super) unit: UnitName,
     pub(super) at: Timestamp,
 }
@@ -57,8 +67,10 @@ pub(super) struct State {
     pub(super) executed: Vec<Executed>,
     /// What the bot took from Alertmanager, in order.
     pub(super) acknowledged: Vec<Alert>,
-    /// Attempts whose action has begun.
-    begun: BTreeSet<AttemptId>,
+    /// What Alertmanager has on its list.
+    pub(super) listed: Vec<Alert>,
+    /// Attempts whose action has begun, with the unit that it has begun on.
+    begun: BTreeSet<(AttemptId, UnitName)>,
     running: BTreeSet<UnitName>,
     /// Whether the host shares a table of repairs with others: in every other story.
     in_fleet: bool,
@@ -94,6 +106,7 @@ impl World {
                 clock_offset: SignedDuration::ZERO,
                 executed: Vec::new(),
                 acknowledged: Vec::new(),
+                listed: Vec::new(),
                 begun: BTreeSet::new(),
                 running: BTreeSet::new(),
                 in_fleet: seed.is_multiple_of(2),
@@ -141,17 +154,19 @@ impl World {
         let open = self.store().open_incidents().unwrap();
         let intents = open.into_iter().filter_map(|incident| incident.in_flight);
         let mine = intents
-            .filter(|(_, plan)| plan.unit == *unit)
+            .filter(|(_, plan)| plan.units().any(|planned| planned == unit))
             .map(|(id, _)| id);
         let latest = mine.max().expect("an action without an intent on the disk");
         let at = self.now();
         let mut state = self.state();
-        assert!(state.begun.insert(latest), "{unit}: {latest:?} acted twice");
+        let is_first = state.begun.insert((latest, unit.clone()));
+        assert!(is_first, "{unit}: {latest:?} acted twice");
         assert!(
             state.running.insert(unit.clone()),
             "{unit}: two actions at once"
         );
         state.executed.push(Executed {
+            attempt: latest,
             unit: unit.clone(),
             at,
         });
@@ -193,6 +208,9 @@ impl World {
                 unit.health = if helps { Health::Well } else { Health::Crashed };
             }
         }
+        let pool = state.units.iter().filter(|(name, _)| is_of_pool(name));
+        let running = pool.filter(|(_, unit)| unit.health == Health::Well).count();
+        assert!(running <= POOL_MAX, "{running} instances run");
         if helps {
             JobResult::Done
         } else {
@@ -321,6 +339,27 @@ impl AlertSink for World {
                 sleep(Duration::from_secs(5)).await;
             }
             AlertNow::Unknown
+        }
+        .boxed()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Vec<Result<Listing, String>>> {
+        async move {
+            self.moment().await;
+            if self.fault(3) {
+                sleep(Duration::from_secs(5)).await;
+                return vec![Err("Alertmanager hangs".into())];
+            }
+            // It was started with the bot, and Prometheus has told it nothing yet.
+            if self.fault(3) {
+                return vec![Ok(Listing::default())];
+            }
+            let ours = self.state().listed.clone();
+            vec![Ok(Listing {
+                known: ours.iter().map(|alert| alert.fingerprint.clone()).collect(),
+                ours,
+                is_complete: true,
+            })]
         }
         .boxed()
     }

@@ -1,5 +1,7 @@
 //! An Alertmanager that remembers what it was told, and says what it was told to say.
 
+#![allow(dead_code)] // Each file of tests uses its part.
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -14,10 +16,10 @@ pub(crate) struct Told {
 }
 
 /// What it says when it is asked.
-#[derive(Default)]
 struct Known {
     firing: Vec<Value>,
     silences: Vec<Value>,
+    up_since: Timestamp,
 }
 
 impl Told {
@@ -25,7 +27,11 @@ impl Told {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let alerts = Arc::new(Mutex::new(Vec::new()));
-        let known = Arc::new(Mutex::new(Known::default()));
+        let known = Arc::new(Mutex::new(Known {
+            firing: Vec::new(),
+            silences: Vec::new(),
+            up_since: Timestamp::now(),
+        }));
         let (remember, say) = (alerts.clone(), known.clone());
         // It ends with the test's process.
         std::thread::spawn(move || {
@@ -37,11 +43,18 @@ impl Told {
         Self { url, alerts, known }
     }
 
-    /// From now on the alert of this fingerprint fires.
-    pub(crate) fn fires(&self, fingerprint: &Value) {
-        let status = json!({"state": "active", "silencedBy": [], "inhibitedBy": []});
-        let alert = json!({"fingerprint": fingerprint, "status": status});
-        self.known.lock().unwrap().firing.push(alert);
+    /// From now on this alert, which is as a webhook has it, fires.
+    pub(crate) fn fires(&self, alert: &Value) {
+        let mut listed = alert.clone();
+        listed["status"] = json!({"state": "active", "silencedBy": [], "inhibitedBy": []});
+        listed["receivers"] = json!([{"name": "alert-bot"}]);
+        self.known.lock().unwrap().firing.push(listed);
+    }
+
+    /// It has run for so long that it knows of everything that fires; at first it has only just
+    /// started.
+    pub(crate) fn has_run_for_long(&self) {
+        self.known.lock().unwrap().up_since = Timestamp::UNIX_EPOCH;
     }
 
     /// From now on a silence covers every alert of this unit; the last one counts.
@@ -86,13 +99,15 @@ fn answer(
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     let mut is_post = false;
-    let mut asks_for_silences = false;
+    let mut path = String::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let line = line.trim().to_ascii_lowercase();
         is_post |= line.starts_with("post ");
-        asks_for_silences |= line.starts_with("get /api/v2/silences ");
+        if let Some(asked) = line.strip_prefix("get ") {
+            path = asked.split([' ', '?']).next().unwrap_or_default().into();
+        }
         if let Some(bytes) = line.strip_prefix("content-length: ") {
             length = bytes.parse().unwrap();
         }
@@ -108,12 +123,12 @@ fn answer(
     }
     let mut stream = stream;
     let known = known.lock().unwrap();
-    let said = if asks_for_silences {
-        &known.silences
-    } else {
-        &known.firing
+    let body = match path.as_str() {
+        "/api/v2/silences" => Value::from(known.silences.clone()),
+        "/api/v2/status" => json!({"uptime": known.up_since.to_string()}),
+        _ => Value::from(known.firing.clone()),
     };
-    let body = Value::from(said.clone()).to_string();
+    let body = body.to_string();
     let length = body.len();
     write!(
         stream,

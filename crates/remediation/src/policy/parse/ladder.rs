@@ -65,9 +65,11 @@ fn read_action(section: &mut Section<'_>, word: &str) -> Option<RungAction> {
         },
         "scale-up" => RungAction::ScaleUp {
             max: section.require("max", |s, key| s.number_at(key, 1..=MAX_INSTANCES))?,
+            step: section.number("step", 1..=MAX_INSTANCES, 1),
         },
         "scale-down" => RungAction::ScaleDown {
             min: section.require("min", |s, key| s.number_at(key, 0..=MAX_INSTANCES))?,
+            step: section.number("step", 1..=MAX_INSTANCES, 1),
         },
         "runbook" => RungAction::Runbook {
             unit: section.require("unit", read_runbook)?,

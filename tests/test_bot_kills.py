@@ -124,7 +124,9 @@ def assert_each_has_one_decision(trial: Trial, acknowledged: list[str]) -> None:
 
     def endings() -> dict[str, str | None]:
         # Alertmanager lists none of them, so that a bot that comes back may note their end.
-        query = "select fingerprint, disposition from alerts where alert like ? and status = 'firing'"
+        query = (
+            "select fingerprint, disposition from alerts where alert like ? and status = 'firing'"
+        )
         found = trial.rows(query, f"%{trial.prefix}%")
         assert len(found) == len({fingerprint for fingerprint, _ in found})
         return {fingerprint: disposition for fingerprint, disposition in found}

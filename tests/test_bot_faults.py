@@ -93,7 +93,7 @@ def test_the_bot_brings_polkit_so_that_no_repair_waits_for_its_start(trial: Tria
     run("systemctl stop polkit.service")
     run("systemctl restart alert-bot.service")
     asked = "systemctl show --value --property=ActiveState polkit.service"
-    assert wait_until(lambda: run(asked) == "active", RECONNECT_SECONDS)
+    assert wait_until(lambda: run(asked).strip() == "active", RECONNECT_SECONDS)
 
 
 def test_without_alertmanager_the_repair_goes_on_and_people_learn_it_later(trial: Trial) -> None:

@@ -98,7 +98,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Adds the journals of the units concerned to the report of a failed test."""
     outcome = yield
     report = outcome.get_result()
-    stack = getattr(item, "funcargs", {}).get("stack")
-    if report.failed and isinstance(stack, Stack):
+    if not report.failed:
+        return
+    hosts = {
+        stack.host.name: stack
+        for fixture in getattr(item, "funcargs", {}).values()
+        for stack in stacks_of(fixture)
+    }
+    for name, stack in hosts.items():
         for unit in JOURNALS:
-            report.sections.append((f"journal of {unit}", stack.journal(unit)))
+            report.sections.append((f"journal of {unit} on {name}", stack.journal(unit)))
+
+
+def stacks_of(fixture: object) -> list[Stack]:
+    """Returns the hosts that a fixture stands for: itself, its own, or those of its fleet."""
+    if isinstance(fixture, Stack):
+        return [fixture]
+    stack = getattr(fixture, "stack", None)
+    return [stack] if isinstance(stack, Stack) else getattr(fixture, "hosts", [])

@@ -1,20 +1,20 @@
-//! TLS for a listener, with or without certificates of its clients.
+//! TLS for a listener, with or without certificates of its clients, and for requests to others.
 //!
-//! TLS 1.3 alone: its clients are Alertmanager and the like, which have spoken it for years.
+//! A listener speaks TLS 1.3 alone: its clients are Alertmanager and the like, which have spoken it
+//! for years. Of the servers that a daemon asks, the site decides, so TLS 1.2 is spoken to them too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig, version};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::config::ConfigError;
 use crate::http::Transport;
@@ -34,9 +34,39 @@ pub struct TlsFiles {
     client_ca: Option<PathBuf>,
 }
 
+/// What is wrong with one of the two.
+const ONE_ALONE: &str = "certificate and key are given together, or neither";
+
 /// HTTP over TLS.
 #[derive(Clone)]
 pub struct Tls(TlsAcceptor);
+
+/// Whom a daemon believes that asks others, and what it shows them, in PEM. An `[https]` table in
+/// its configuration. A relative path is the name of a credential, as in [`TlsFiles`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpsFiles {
+    /// The authorities that vouch for servers: this host's own.
+    ca: PathBuf,
+    /// Shown to a server that asks for a certificate. Needs `key`.
+    certificate: Option<PathBuf>,
+    /// Its private key. Needs `certificate`.
+    key: Option<PathBuf>,
+}
+
+impl Default for HttpsFiles {
+    fn default() -> Self {
+        Self {
+            ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+            certificate: None,
+            key: None,
+        }
+    }
+}
+
+/// TLS to servers that prove who they are.
+#[derive(Clone)]
+pub struct Https(TlsConnector);
 
 impl TlsFiles {
     /// Reads the files, once: a new certificate is taken over by a restart, in which systemd holds
@@ -75,10 +105,59 @@ impl TlsFiles {
 }
 
 impl Transport for Tls {
-    type Stream = TlsStream<TcpStream>;
+    type Stream = server::TlsStream<TcpStream>;
 
-    async fn take_over(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    async fn take_over(&self, stream: TcpStream) -> std::io::Result<server::TlsStream<TcpStream>> {
         self.0.accept(stream).await
+    }
+}
+
+impl HttpsFiles {
+    /// Reads the files, once, as [`TlsFiles::load`] does.
+    ///
+    /// # Errors
+    /// Names the configuration at `path`, the key in it, and the file that cannot be used.
+    pub fn load(&self, path: &Path) -> Result<Https, ConfigError> {
+        let invalid = |key: &str, file: &Path, problem: &dyn std::fmt::Display| {
+            ConfigError::invalid(path, key, format!("{}: {problem}", file.display()))
+        };
+        let ca = place_of(&self.ca);
+        let roots = usable_authorities(&ca).map_err(|problem| invalid("https.ca", &ca, &problem))?;
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|problem| invalid("https", &ca, &problem))?
+            .with_root_certificates(roots);
+        let mut config = match (&self.certificate, &self.key) {
+            (None, None) => config.with_no_client_auth(),
+            (Some(certificate), Some(key)) => {
+                let (certificate, key) = (place_of(certificate), place_of(key));
+                let chain = certificates(&certificate)
+                    .map_err(|problem| invalid("https.certificate", &certificate, &problem))?;
+                let secret = PrivateKeyDer::from_pem_file(&key)
+                    .map_err(|problem| invalid("https.key", &key, &problem))?;
+                config
+                    .with_client_auth_cert(chain, secret)
+                    .map_err(|problem| invalid("https.key", &key, &problem))?
+            }
+            _ => return Err(ConfigError::invalid(path, "https", ONE_ALONE)),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Https(TlsConnector::from(Arc::new(config))))
+    }
+}
+
+impl Https {
+    /// Speaks TLS on a connection to `host`, a name or an address as its certificate has it.
+    ///
+    /// # Errors
+    /// Where the server does not prove to be that host, or speaks no TLS.
+    pub async fn over(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> std::io::Result<client::TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+        self.0.connect(name, stream).await
     }
 }
 
@@ -95,6 +174,15 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(found) if found.is_empty() => Err("there is no certificate in it".to_owned()),
         Ok(found) => Ok(found),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A host's bundle holds what others put there; one that cannot be read vouches for nobody.
+fn usable_authorities(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    match roots.add_parsable_certificates(certificates(file)?) {
+        (0, _) => Err("no certificate in it can be used".to_owned()),
+        _ => Ok(roots),
     }
 }
 

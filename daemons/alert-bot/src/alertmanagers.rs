@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join, join_all};
-use http::StatusCode;
 use jiff::Timestamp;
 use remediation::{AlertNow, Trigger};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::listing::{Addressee, Listing};
-use crate::outbound::{self, HttpUrl, OutboundError, percent_encoded};
+use crate::outbound::{HttpUrl, MAX_ANSWER_BYTES, Outbound, percent_encoded};
 use crate::ports::{AlertSink, TellError};
 use crate::silence::{Silence, quoted};
 use crate::tell::OwnAlert;
@@ -32,8 +32,17 @@ const MAX_LIST_BYTES: usize = 1024 * 1024;
 /// Every Alertmanager of the configuration.
 pub(crate) struct Alertmanagers {
     pub(crate) urls: Vec<HttpUrl>,
+    /// The way to them.
+    pub(crate) outbound: Outbound,
     /// Who this bot is to them.
     pub(crate) addressee: Addressee,
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+struct Alertmanager<'a> {
+    url: &'a HttpUrl,
+    outbound: &'a Outbound,
 }
 
 /// The part of `GET /api/v2/alerts` that matters here.
@@ -43,10 +52,23 @@ struct KnownAlert {
     status: KnownStatus,
 }
 
+impl KnownAlert {
+    fn is_silenced(&self) -> bool {
+        !self.status.silenced_by.is_empty()
+    }
+}
+
 #[derive(Deserialize)]
 struct KnownStatus {
     #[serde(rename = "silencedBy")]
     silenced_by: Vec<String>,
+}
+
+impl Alertmanagers {
+    fn each(&self) -> impl Iterator<Item = Alertmanager<'_>> {
+        let outbound = &self.outbound;
+        self.urls.iter().map(move |url| Alertmanager { url, outbound })
+    }
 }
 
 impl AlertSink for Alertmanagers {
@@ -54,7 +76,7 @@ impl AlertSink for Alertmanagers {
         async move {
             let body = serde_json::to_vec(alerts).map_err(|error| TellError(error.to_string()))?;
             let body = Bytes::from(body);
-            let posts = self.urls.iter().map(|url| post_one(url, body.clone()));
+            let posts = self.each().map(|to| to.post(body.clone()));
             let failures: Vec<String> = join_all(posts).await.into_iter().flatten().collect();
             if failures.is_empty() {
                 Ok(())
@@ -67,10 +89,7 @@ impl AlertSink for Alertmanagers {
 
     fn ask<'a>(&'a self, trigger: &'a Trigger) -> BoxFuture<'a, AlertNow> {
         async move {
-            let asked = self
-                .urls
-                .iter()
-                .map(|url| ask_one(url, &self.addressee.host, trigger));
+            let asked = self.each().map(|one| one.ask(&self.addressee.host, trigger));
             let answers = join_all(asked).await;
             // One that knows of a silence is enough: people may reach only one of them.
             let heard = [AlertNow::Silenced, AlertNow::Firing];
@@ -86,32 +105,104 @@ impl AlertSink for Alertmanagers {
     }
 
     fn list(&self) -> BoxFuture<'_, Vec<Result<Listing, String>>> {
-        let asked = self.urls.iter().map(|url| async move {
-            let listing = list_one(url, &self.addressee).await;
-            listing.map_err(|why| format!("{url}: {why}"))
+        let asked = self.each().map(|one| async move {
+            let listing = one.list(&self.addressee).await;
+            listing.map_err(|why| format!("{}: {why}", one.url))
         });
         join_all(asked).boxed()
     }
 }
 
-async fn list_one(base: &HttpUrl, addressee: &Addressee) -> Result<Listing, String> {
-    let alerts = base.with_path(&format!("/api/v2/alerts?{}", about_host(&addressee.host)))?;
-    let status = base.with_path("/api/v2/status")?;
-    let (alerts, status) = join(
-        outbound::get_up_to(MAX_LIST_BYTES, &alerts, LIST_TIMEOUT),
-        outbound::get(&status, LIST_TIMEOUT),
-    )
-    .await;
-    let (alerts, status) = (answered(alerts)?, answered(status)?);
-    Listing::parse(&alerts, &status, addressee, Timestamp::now())
-}
+impl Alertmanager<'_> {
+    async fn list(self, addressee: &Addressee) -> Result<Listing, String> {
+        let alerts = format!("/api/v2/alerts?{}", about_host(&addressee.host));
+        let (alerts, status) = join(
+            self.get(&alerts, MAX_LIST_BYTES, LIST_TIMEOUT),
+            self.get("/api/v2/status", MAX_ANSWER_BYTES, LIST_TIMEOUT),
+        )
+        .await;
+        Listing::parse(&alerts?, &status?, addressee, Timestamp::now())
+    }
 
-/// The body of an answer that is one.
-fn answered(answer: Result<(StatusCode, Bytes), OutboundError>) -> Result<Bytes, String> {
-    match answer {
-        Ok((status, body)) if status.is_success() => Ok(body),
-        Ok((status, _)) => Err(format!("it answered {status}")),
-        Err(error) => Err(error.to_string()),
+    /// The failure, if it failed.
+    async fn post(self, alerts: Bytes) -> Option<String> {
+        let url = self.url.with_path("/api/v2/alerts").ok()?;
+        match self.outbound.post_json(&url, alerts, TELL_TIMEOUT).await {
+            Ok((status, _)) if status.is_success() => None,
+            Ok((status, answer)) => {
+                let answer = String::from_utf8_lossy(&answer);
+                Some(format!("{url} answered {status}: {}", answer.trim()))
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    async fn ask(self, host: &str, trigger: &Trigger) -> AlertNow {
+        match trigger {
+            Trigger::Alert(alert) => {
+                let labels = ["alertname", "unit", "host"].map(|name| (name, alert.label(name)));
+                self.alert_now(&labels, Some(&alert.fingerprint)).await
+            }
+            Trigger::UnitFailed(unit) => {
+                let labels = [
+                    ("alertname", trigger.name()),
+                    ("unit", unit.as_str()),
+                    ("host", host),
+                ];
+                // systemd speaks before there is an alert that a silence could show up on.
+                let silenced = self.is_silenced(&labels);
+                // Any alert about the unit will do, not only one of that name.
+                let alerts = self.alert_now(&labels[1..], None);
+                match join(silenced, alerts).await {
+                    (true, _) => AlertNow::Silenced,
+                    (false, alert_now) => alert_now,
+                }
+            }
+        }
+    }
+
+    /// Whether a silence that is in force covers an alert with these labels.
+    async fn is_silenced(self, labels: &[(&str, &str)]) -> bool {
+        let silences: Option<Vec<Silence>> = self.known("/api/v2/silences").await;
+        let mut silences = silences.unwrap_or_default().into_iter();
+        silences.any(|silence| silence.covers(labels))
+    }
+
+    /// What it has with these labels, or of that the alert of this fingerprint.
+    async fn alert_now(self, labels: &[(&str, &str)], fingerprint: Option<&str>) -> AlertNow {
+        let filters: Vec<String> = labels
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("filter={name}%3D{}", percent_encoded(&quoted(value))))
+            .collect();
+        let path = format!("/api/v2/alerts?{}", filters.join("&"));
+        let alerts: Option<Vec<KnownAlert>> = self.known(&path).await;
+        let Some(mut alerts) = alerts else {
+            return AlertNow::Unknown;
+        };
+        alerts.retain(|known| fingerprint.is_none_or(|own| own == known.fingerprint));
+        if alerts.is_empty() {
+            AlertNow::Absent
+        } else if alerts.iter().all(KnownAlert::is_silenced) {
+            AlertNow::Silenced
+        } else {
+            AlertNow::Firing
+        }
+    }
+
+    /// What it says, if it says that in time and in these terms.
+    async fn known<T: DeserializeOwned>(self, path: &str) -> Option<T> {
+        let answer = self.get(path, MAX_ANSWER_BYTES, TELL_TIMEOUT).await;
+        serde_json::from_slice(&answer.ok()?).ok()
+    }
+
+    async fn get(self, path: &str, max_bytes: usize, deadline: Duration) -> Result<Bytes, String> {
+        let url = self.url.with_path(path)?;
+        match self.outbound.get_up_to(max_bytes, &url, deadline).await {
+            Ok((status, body)) if status.is_success() => Ok(body),
+            Ok((status, _)) => Err(format!("it answered {status}")),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
@@ -124,93 +215,6 @@ fn about_host(host: &str) -> String {
         .collect();
     let value = quoted(&format!("|{escaped}"));
     format!("filter=host%3D~{}", percent_encoded(&value))
-}
-
-/// The failure, if it failed.
-async fn post_one(base: &HttpUrl, body: Bytes) -> Option<String> {
-    let url = base.with_path("/api/v2/alerts").ok()?;
-    match outbound::post_json(&url, body, TELL_TIMEOUT).await {
-        Ok((status, _)) if status.is_success() => None,
-        Ok((status, answer)) => {
-            let answer = String::from_utf8_lossy(&answer);
-            Some(format!("{url} answered {status}: {}", answer.trim()))
-        }
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-async fn ask_one(base: &HttpUrl, host: &str, trigger: &Trigger) -> AlertNow {
-    match trigger {
-        Trigger::Alert(alert) => {
-            let labels = ["alertname", "unit", "host"].map(|name| (name, alert.label(name)));
-            ask_for_alerts(base, &labels, Some(&alert.fingerprint)).await
-        }
-        Trigger::UnitFailed(unit) => {
-            let labels = [
-                ("alertname", trigger.name()),
-                ("unit", unit.as_str()),
-                ("host", host),
-            ];
-            // systemd speaks before there is an alert that a silence could show up on.
-            let silenced = is_silenced(base, &labels);
-            // Any alert about the unit will do, not only one of that name.
-            let alerts = ask_for_alerts(base, &labels[1..], None);
-            match join(silenced, alerts).await {
-                (true, _) => AlertNow::Silenced,
-                (false, alert_now) => alert_now,
-            }
-        }
-    }
-}
-
-/// Whether a silence that is in force covers an alert with these labels.
-async fn is_silenced(base: &HttpUrl, labels: &[(&str, &str)]) -> bool {
-    let Ok(url) = base.with_path("/api/v2/silences") else {
-        return false;
-    };
-    let Ok((_, body)) = outbound::get(&url, TELL_TIMEOUT).await else {
-        return false;
-    };
-    let known = serde_json::from_slice::<Vec<Silence>>(&body).unwrap_or_default();
-    known.iter().any(|silence| silence.covers(labels))
-}
-
-/// What Alertmanager has with these labels, or of that the alert of this fingerprint.
-async fn ask_for_alerts(
-    base: &HttpUrl,
-    labels: &[(&str, &str)],
-    fingerprint: Option<&str>,
-) -> AlertNow {
-    let filters: Vec<String> = labels
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("filter={name}%3D{}", percent_encoded(&quoted(value))))
-        .collect();
-    let path = format!("/api/v2/alerts?{}", filters.join("&"));
-    let Ok(url) = base.with_path(&path) else {
-        return AlertNow::Unknown;
-    };
-    let Ok((_, body)) = outbound::get(&url, TELL_TIMEOUT).await else {
-        return AlertNow::Unknown;
-    };
-    let Ok(known) = serde_json::from_slice::<Vec<KnownAlert>>(&body) else {
-        return AlertNow::Unknown;
-    };
-    let about: Vec<&KnownAlert> = known
-        .iter()
-        .filter(|known| fingerprint.is_none_or(|own| own == known.fingerprint))
-        .collect();
-    match about.as_slice() {
-        [] => AlertNow::Absent,
-        about
-            if about
-                .iter()
-                .all(|alert| !alert.status.silenced_by.is_empty()) =>
-        {
-            AlertNow::Silenced
-        }
-        _ => AlertNow::Firing,
-    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use daemon_kit::config::{self, ConfigError};
 use daemon_kit::http::Limits;
-use daemon_kit::tls::{Tls, TlsFiles};
+use daemon_kit::tls::{HttpsFiles, Tls, TlsFiles};
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use journal::{Journal, JournalError};
-use remediation::{Policy, PolicyErrors};
+use remediation::{Policy, PolicyErrors, Probe};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::listing::Addressee;
@@ -67,6 +67,9 @@ pub(crate) struct Config {
     pub(crate) watchdog: WatchdogConfig,
     /// Certificate and key of the webhook, where it comes from other hosts; plain HTTP without.
     pub(crate) tls: Option<TlsFiles>,
+    /// Whom the bot believes behind `https://`: Alertmanager, a probe's Prometheus, the ping.
+    #[serde(default)]
+    pub(crate) https: HttpsFiles,
     /// What the webhook's clients are allowed.
     #[serde(default)]
     pub(crate) limits: WebhookLimits,
@@ -84,7 +87,7 @@ pub(crate) struct WatchdogConfig {
     /// Without one for this long, the chain counts as broken. Alertmanager repeats it each minute.
     #[serde(with = "compact::required")]
     pub(crate) timeout: Duration,
-    /// Asked (`GET`, plain http) each time the alert arrives, such as a dead-man's switch elsewhere.
+    /// Asked (`GET`) each time the alert arrives, such as a dead-man's switch elsewhere.
     #[serde(deserialize_with = "optional_url")]
     pub(crate) ping_url: Option<HttpUrl>,
 }
@@ -154,6 +157,19 @@ impl Config {
     /// Every mistake, each with file, line and key.
     pub(crate) fn load_policy(&self) -> Result<Policy, ConfigError> {
         Policy::parse(&self.policy_files()?).map_err(|errors| policy_error(&errors))
+    }
+
+    /// Whether any address here or in the policy is of a server that proves who it is.
+    pub(crate) fn speaks_https(&self, policy: &Policy) -> bool {
+        let told = self.alertmanagers.iter().chain(&self.watchdog.ping_url);
+        let asked = policy
+            .rules()
+            .iter()
+            .filter_map(|rule| match &rule.proof.probe {
+                Some(Probe::Http { url, .. } | Probe::PromQl { url, .. }) => Some(url),
+                Some(Probe::Tcp { .. }) | None => None,
+            });
+        told.into_iter().any(HttpUrl::is_https) || asked.into_iter().any(|url| url.starts_with("https:"))
     }
 
     /// The journal that evidence comes from.
@@ -328,8 +344,8 @@ ledger = "sqlite:/var/lib/alert-bot/ledger.db"
                 "a.toml:6: ledger: \"postgres:/var",
             ),
             (
-                format!("{GOOD}alertmanagers = [\"https://a\"]"),
-                "a.toml:7: alertmanagers: \"https://a\" is not",
+                format!("{GOOD}alertmanagers = [\"ftp://a\"]"),
+                "a.toml:7: alertmanagers: \"ftp://a\" is not",
             ),
             (
                 format!("{GOOD}[watchdog]\ntimeout = \"soon\""),

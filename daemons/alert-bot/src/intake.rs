@@ -16,7 +16,7 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::config::WatchdogConfig;
 use crate::engine::{Event, Wires};
 use crate::metrics::Metrics;
-use crate::outbound;
+use crate::outbound::Outbound;
 use crate::ports::{Clock, Ledger};
 use crate::webhook::Webhook;
 
@@ -61,6 +61,7 @@ pub(crate) struct Intake<L> {
     pub(crate) tokens: Tokens,
     pub(crate) limits: Limits,
     pub(crate) watchdog: WatchdogConfig,
+    pub(crate) outbound: Outbound,
     pub(crate) ledger: L,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wires: Wires,
@@ -110,8 +111,9 @@ impl<L: Ledger> Intake<L> {
         let Some(url) = self.watchdog.ping_url.clone() else {
             return;
         };
+        let outbound = self.outbound.clone();
         tokio::spawn(async move {
-            match outbound::get(&url, PING_TIMEOUT).await {
+            match outbound.get(&url, PING_TIMEOUT).await {
                 Ok((status, _)) if status.is_success() => {}
                 Ok((status, _)) => tracing::warn!(%url, %status, "the dead-man's switch refused"),
                 Err(error) => tracing::warn!(%error, "the dead-man's switch was not reached"),

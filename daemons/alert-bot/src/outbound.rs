@@ -1,29 +1,34 @@
-//! Plain HTTP requests to neighbours on the host: Alertmanager, health probes, a dead-man's switch.
+//! Requests to others: Alertmanager, Prometheus, health probes, a dead-man's switch.
 //!
 //! One connection a request, closed after it: these are few, and a kept connection to a service
 //! that the bot has just restarted would only report the old process's end.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use daemon_kit::config::ConfigError;
+use daemon_kit::tls::{Https, HttpsFiles};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// The largest answer that is read, in bytes, unless a caller expects more. Health answers and
 /// Alertmanager's are far smaller.
-const MAX_ANSWER_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
-/// An `http://` address, checked once.
+/// An `http://` or `https://` address, checked once.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct HttpUrl(Uri);
 
 impl HttpUrl {
-    /// Parses `http://HOST[:PORT][/PATH][?QUERY]`.
+    /// Parses `http://HOST[:PORT][/PATH][?QUERY]`, or the same with `https://`.
     ///
     /// # Errors
     /// Says what is wrong with the text.
@@ -32,9 +37,16 @@ impl HttpUrl {
             .parse()
             .map_err(|error| format!("{text:?} is no URL: {error}"))?;
         match (uri.scheme_str(), uri.host()) {
-            (Some("http"), Some(host)) if !host.is_empty() => Ok(Self(uri)),
-            _ => Err(format!("{text:?} is not of the form http://host:port/path")),
+            (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(Self(uri)),
+            _ => Err(format!(
+                "{text:?} is not of the form http://host:port/path or https://host:port/path"
+            )),
         }
+    }
+
+    /// Whether its server must prove who it is.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme() == "https"
     }
 
     /// The same server, another path (and query).
@@ -43,8 +55,12 @@ impl HttpUrl {
     /// Says what is wrong with the path.
     pub(crate) fn with_path(&self, path_and_query: &str) -> Result<Self, String> {
         let base = self.0.path().trim_end_matches('/');
-        let authority = self.authority();
-        Self::try_new(&format!("http://{authority}{base}{path_and_query}"))
+        let (scheme, authority) = (self.scheme(), self.authority());
+        Self::try_new(&format!("{scheme}://{authority}{base}{path_and_query}"))
+    }
+
+    fn scheme(&self) -> &str {
+        self.0.scheme_str().unwrap_or_default()
     }
 
     fn authority(&self) -> &str {
@@ -54,7 +70,8 @@ impl HttpUrl {
     fn address(&self) -> (&str, u16) {
         let host = self.0.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        (host, self.0.port_u16().unwrap_or(80))
+        let usual = if self.is_https() { 443 } else { 80 };
+        (host, self.0.port_u16().unwrap_or(usual))
     }
 
     fn target(&self) -> &str {
@@ -82,6 +99,12 @@ pub(crate) enum OutboundError {
     /// Nobody listens, or the connection broke.
     #[error("{0} could not be reached")]
     Connect(HttpUrl, #[source] std::io::Error),
+    /// The server did not prove who it is, or speaks no TLS.
+    #[error("{0} is not trusted: {1}")]
+    Tls(HttpUrl, #[source] std::io::Error),
+    /// There is nothing to hold a server's certificate against.
+    #[error("{0} cannot be asked")]
+    Authorities(HttpUrl, #[source] ConfigError),
     /// No HTTP, or it broke off.
     #[error("{0} gave no HTTP answer")]
     Http(HttpUrl, #[source] hyper::Error),
@@ -96,63 +119,127 @@ pub(crate) enum OutboundError {
     Request(HttpUrl, #[source] http::Error),
 }
 
-/// Asks for `url`.
-///
-/// # Errors
-/// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
-pub(crate) async fn get(
-    url: &HttpUrl,
-    deadline: Duration,
-) -> Result<(StatusCode, Bytes), OutboundError> {
-    get_up_to(MAX_ANSWER_BYTES, url, deadline).await
+/// The way to others: what it takes to believe their certificates is read when it is first needed.
+#[derive(Clone)]
+pub(crate) struct Outbound(Arc<Way>);
+
+struct Way {
+    /// The configuration that names the files, for errors.
+    config: PathBuf,
+    files: HttpsFiles,
+    https: OnceLock<Https>,
 }
 
-/// Asks for `url`, whose answer may have this many bytes.
-///
-/// # Errors
-/// As [`get`].
-pub(crate) async fn get_up_to(
-    max_bytes: usize,
-    url: &HttpUrl,
-    deadline: Duration,
-) -> Result<(StatusCode, Bytes), OutboundError> {
-    send(Method::GET, url, Bytes::new(), max_bytes, deadline).await
+impl Outbound {
+    pub(crate) fn new(config: PathBuf, files: HttpsFiles) -> Self {
+        Self(Arc::new(Way {
+            config,
+            files,
+            https: OnceLock::new(),
+        }))
+    }
+
+    /// Reads the files of `[https]`, unless that was done.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used.
+    pub(crate) fn https(&self) -> Result<&Https, ConfigError> {
+        let Way {
+            config,
+            files,
+            https,
+        } = &*self.0;
+        if https.get().is_none() {
+            // A second reader at the same time has read the same.
+            let _ = https.set(files.load(config)?);
+        }
+        Ok(https.get().expect("it was set, here or by somebody else"))
+    }
+
+    /// Asks for `url`.
+    ///
+    /// # Errors
+    /// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
+    pub(crate) async fn get(
+        &self,
+        url: &HttpUrl,
+        deadline: Duration,
+    ) -> Result<(StatusCode, Bytes), OutboundError> {
+        self.get_up_to(MAX_ANSWER_BYTES, url, deadline).await
+    }
+
+    /// Asks for `url`, whose answer may have this many bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) async fn get_up_to(
+        &self,
+        max_bytes: usize,
+        url: &HttpUrl,
+        deadline: Duration,
+    ) -> Result<(StatusCode, Bytes), OutboundError> {
+        let exchange = self.exchange(Method::GET, url, Bytes::new(), max_bytes);
+        within(deadline, url, exchange).await
+    }
+
+    /// Posts `json` to `url`.
+    ///
+    /// # Errors
+    /// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
+    pub(crate) async fn post_json(
+        &self,
+        url: &HttpUrl,
+        json: Bytes,
+        deadline: Duration,
+    ) -> Result<(StatusCode, Bytes), OutboundError> {
+        let exchange = self.exchange(Method::POST, url, json, MAX_ANSWER_BYTES);
+        within(deadline, url, exchange).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &HttpUrl,
+        body: Bytes,
+        max_bytes: usize,
+    ) -> Result<(StatusCode, Bytes), OutboundError> {
+        let (host, port) = url.address();
+        let stream = TcpStream::connect((host, port))
+            .await
+            .map_err(|error| OutboundError::Connect(url.clone(), error))?;
+        if !url.is_https() {
+            return converse(stream, method, url, body, max_bytes).await;
+        }
+        let https = self
+            .https()
+            .map_err(|error| OutboundError::Authorities(url.clone(), error))?;
+        let stream = https
+            .over(host, stream)
+            .await
+            .map_err(|error| OutboundError::Tls(url.clone(), error))?;
+        converse(stream, method, url, body, max_bytes).await
+    }
 }
 
-/// Posts `json` to `url`.
-///
-/// # Errors
-/// Where no whole answer came within `deadline`. A status other than 2xx is an answer.
-pub(crate) async fn post_json(
-    url: &HttpUrl,
-    json: Bytes,
+async fn within<T>(
     deadline: Duration,
-) -> Result<(StatusCode, Bytes), OutboundError> {
-    send(Method::POST, url, json, MAX_ANSWER_BYTES, deadline).await
-}
-
-async fn send(
-    method: Method,
     url: &HttpUrl,
-    body: Bytes,
-    max_bytes: usize,
-    deadline: Duration,
-) -> Result<(StatusCode, Bytes), OutboundError> {
-    tokio::time::timeout(deadline, exchange(method, url, body, max_bytes))
+    exchange: impl Future<Output = Result<T, OutboundError>>,
+) -> Result<T, OutboundError> {
+    tokio::time::timeout(deadline, exchange)
         .await
         .unwrap_or_else(|_| Err(OutboundError::Deadline(url.clone(), deadline)))
 }
 
-async fn exchange(
+/// One request and its answer, over a connection that is open.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     method: Method,
     url: &HttpUrl,
     body: Bytes,
     max_bytes: usize,
 ) -> Result<(StatusCode, Bytes), OutboundError> {
     let failed = |error| OutboundError::Http(url.clone(), error);
-    let stream = TcpStream::connect(url.address())
-        .await
-        .map_err(|error| OutboundError::Connect(url.clone(), error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(failed)?;
@@ -205,18 +292,19 @@ mod tests {
 
     use super::*;
 
+    fn outbound() -> Outbound {
+        Outbound::new("bot.toml".into(), HttpsFiles::default())
+    }
+
     #[test]
-    fn only_plain_http_with_a_host() {
-        for text in [
-            "",
-            "localhost:80",
-            "https://a/",
-            "http://",
-            "/alerts",
-            "unix:/run/x",
-        ] {
+    fn only_http_and_https_with_a_host() {
+        for text in ["", "localhost:80", "ftp://a/", "http://", "/alerts", "unix:/run/x"] {
             assert!(HttpUrl::try_new(text).is_err(), "{text}");
         }
+        let url = HttpUrl::try_new("https://prometheus.example.org/prefix").unwrap();
+        assert_eq!(url.address(), ("prometheus.example.org", 443));
+        let query = url.with_path("/api/v1/query").unwrap();
+        assert_eq!(query.to_string(), "https://prometheus.example.org/prefix/api/v1/query");
         let url = HttpUrl::try_new("http://[::1]:9093/prefix/").unwrap();
         assert_eq!(url.address(), ("::1", 9093));
         let alerts = url.with_path("/api/v2/alerts").unwrap();
@@ -238,7 +326,8 @@ mod tests {
                 .unwrap();
             String::from_utf8_lossy(&request[..read]).into_owned()
         };
-        let client = post_json(&url, Bytes::from_static(b"[]"), Duration::from_secs(5));
+        let outbound = outbound();
+        let client = outbound.post_json(&url, Bytes::from_static(b"[]"), Duration::from_secs(5));
         let (request, answer) = tokio::join!(server, client);
         assert!(request.starts_with("POST /x HTTP/1.1\r\n"), "{request}");
         assert_eq!(
@@ -251,7 +340,7 @@ mod tests {
     async fn a_silent_server_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = HttpUrl::try_new(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-        let error = get(&url, Duration::from_millis(20)).await.unwrap_err();
+        let error = outbound().get(&url, Duration::from_millis(20)).await.unwrap_err();
         assert!(matches!(error, OutboundError::Deadline(..)), "{error}");
     }
 }

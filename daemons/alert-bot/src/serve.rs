@@ -22,6 +22,7 @@ use crate::control::{self, Operators};
 use crate::engine::{Engine, Outside, Parts, Settings};
 use crate::intake::{Intake, Tokens};
 use crate::metrics::Metrics;
+use crate::outbound::Outbound;
 use crate::pressure::Cgroups;
 use crate::tell::{Sender, Teller};
 use crate::web;
@@ -42,6 +43,10 @@ pub(crate) fn serve(config_path: &Path) -> anyhow::Result<()> {
     let policy = config.load_policy()?;
     let tokens = load_tokens()?;
     let tls = config.load_tls(config_path)?;
+    let outbound = Outbound::new(config_path.into(), config.https.clone());
+    if config.speaks_https(&policy) {
+        outbound.https()?;
+    }
     log::init("alert-bot");
     // Nothing here computes for long, the ledger has a thread of its own, and every further thread
     // costs memory: a stack, and an arena of the allocator that is never given back.
@@ -51,7 +56,7 @@ pub(crate) fn serve(config_path: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the runtime cannot start")?;
-    runtime.block_on(live(config, policy, tokens, tls))
+    runtime.block_on(live(config, policy, tokens, tls, outbound))
 }
 
 async fn live(
@@ -59,6 +64,7 @@ async fn live(
     policy: remediation::Policy,
     tokens: Tokens,
     tls: Option<Tls>,
+    outbound: Outbound,
 ) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     let ledger = Ledger::open(&config.ledger)?;
@@ -66,9 +72,10 @@ async fn live(
     let systemd = Systemd::system();
     let outside = Outside {
         units: Arc::new(systemd.clone()),
-        prober: Arc::new(NetworkProber),
+        prober: Arc::new(NetworkProber(outbound.clone())),
         sink: Arc::new(Alertmanagers {
             urls: config.alertmanagers.clone(),
+            outbound: outbound.clone(),
             addressee: config.addressee(),
         }),
         clock: Arc::new(SystemClock),
@@ -99,7 +106,7 @@ async fn live(
         teller,
         metrics: metrics.clone(),
         settings: Settings {
-            read_policy: policy_reader(&config),
+            read_policy: policy_reader(&config, &outbound),
             keep: config.keep,
             watchdog_timeout: config.watchdog.timeout,
         },
@@ -116,6 +123,7 @@ async fn live(
         tokens,
         limits: config.limits.into(),
         watchdog: config.watchdog.clone(),
+        outbound,
         ledger,
         clock,
         wires: wires.clone(),
@@ -157,9 +165,19 @@ fn open_journal(config: &Config) -> Option<Arc<Journal>> {
     }
 }
 
-fn policy_reader(config: &Config) -> Box<dyn Fn() -> Result<Policy, String> + Send + Sync> {
-    let config = config.clone();
-    Box::new(move || config.load_policy().map_err(|error| error.to_string()))
+fn policy_reader(
+    config: &Config,
+    outbound: &Outbound,
+) -> Box<dyn Fn() -> Result<Policy, String> + Send + Sync> {
+    let (config, outbound) = (config.clone(), outbound.clone());
+    let read = move || {
+        let policy = config.load_policy()?;
+        if config.speaks_https(&policy) {
+            outbound.https()?;
+        }
+        Ok::<_, ConfigError>(policy)
+    };
+    Box::new(move || read().map_err(|error| error.to_string()))
 }
 
 /// The webhook's tokens, from the credentials that systemd passes.

@@ -16,7 +16,7 @@ use units::{JobResult, UnitFacts, UnitName};
 use uuid::Uuid;
 
 use crate::engine::Event;
-use crate::outbound::{self, HttpUrl, percent_encoded};
+use crate::outbound::{HttpUrl, Outbound, percent_encoded};
 use crate::ports::{BusEvent, Clock, Ledger, Prober, UnitControl};
 use crate::restarts::RunChange;
 
@@ -92,7 +92,7 @@ impl Ledger for ledger::Ledger {
 }
 
 /// Probes over the network.
-pub(crate) struct NetworkProber;
+pub(crate) struct NetworkProber(pub(crate) Outbound);
 
 impl Prober for NetworkProber {
     fn probe<'a>(
@@ -102,21 +102,44 @@ impl Prober for NetworkProber {
     ) -> BoxFuture<'a, Result<(), String>> {
         async move {
             match probe {
-                Probe::Http { url, status } => probe_http(url, *status, timeout).await,
+                Probe::Http { url, status } => self.probe_http(url, *status, timeout).await,
                 Probe::Tcp { address } => probe_tcp(address, timeout).await,
-                Probe::PromQl { url, query } => probe_query(url, query, timeout).await,
+                Probe::PromQl { url, query } => self.probe_query(url, query, timeout).await,
             }
         }
         .boxed()
     }
 }
 
-async fn probe_http(url: &str, wanted: u16, timeout: Duration) -> Result<(), String> {
-    let url = HttpUrl::try_new(url)?;
-    match outbound::get(&url, timeout).await {
-        Ok((status, _)) if status.as_u16() == wanted => Ok(()),
-        Ok((status, _)) => Err(format!("{url} answered {status}")),
-        Err(error) => Err(error.to_string()),
+impl NetworkProber {
+    async fn probe_http(&self, url: &str, wanted: u16, timeout: Duration) -> Result<(), String> {
+        let url = HttpUrl::try_new(url)?;
+        match self.0.get(&url, timeout).await {
+            Ok((status, _)) if status.as_u16() == wanted => Ok(()),
+            Ok((status, _)) => Err(format!("{url} answered {status}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn probe_query(&self, base: &str, query: &str, timeout: Duration) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Answer {
+            data: Data,
+        }
+        #[derive(Deserialize)]
+        struct Data {
+            result: Vec<serde::de::IgnoredAny>,
+        }
+        let path = format!("/api/v1/query?query={}", percent_encoded(query));
+        let url = HttpUrl::try_new(base)?.with_path(&path)?;
+        let answered = self.0.get(&url, timeout).await;
+        let (status, body) = answered.map_err(|error| error.to_string())?;
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|error| format!("Prometheus answered {status}: {error}"))?;
+        if answer.data.result.is_empty() {
+            return Err(format!("{query} returned no sample"));
+        }
+        Ok(())
     }
 }
 
@@ -126,28 +149,6 @@ async fn probe_tcp(address: &str, timeout: Duration) -> Result<(), String> {
         Ok(Err(error)) => Err(format!("{address}: {error}")),
         Err(_) => Err(format!("{address} did not accept within {timeout:?}")),
     }
-}
-
-async fn probe_query(base: &str, query: &str, timeout: Duration) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        data: Data,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        result: Vec<serde::de::IgnoredAny>,
-    }
-    let path = format!("/api/v1/query?query={}", percent_encoded(query));
-    let url = HttpUrl::try_new(base)?.with_path(&path)?;
-    let (status, body) = outbound::get(&url, timeout)
-        .await
-        .map_err(|error| error.to_string())?;
-    let answer: Answer = serde_json::from_slice(&body)
-        .map_err(|error| format!("Prometheus answered {status}: {error}"))?;
-    if answer.data.result.is_empty() {
-        return Err(format!("{query} returned no sample"));
-    }
-    Ok(())
 }
 
 /// The system's clock.
@@ -167,6 +168,7 @@ impl Clock for SystemClock {
 
 #[cfg(test)]
 mod tests {
+    use daemon_kit::tls::HttpsFiles;
     use futures_util::future::join;
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     use tokio::net::TcpListener;
@@ -175,6 +177,10 @@ mod tests {
 
     /// For every answer that is to come.
     const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn prober() -> NetworkProber {
+        NetworkProber(Outbound::new("bot.toml".into(), HttpsFiles::default()))
+    }
 
     /// Answers one request so, and gives back its first line.
     async fn answer_one(listener: TcpListener, status: &str, body: &str) -> String {
@@ -208,8 +214,9 @@ mod tests {
                 url: format!("http://{}", listener.local_addr().unwrap()),
                 query: "up == 1".into(),
             };
+            let prober = prober();
             let answered = answer_one(listener, status, body);
-            let (probed, request) = join(NetworkProber.probe(&probe, PATIENCE), answered).await;
+            let (probed, request) = join(prober.probe(&probe, PATIENCE), answered).await;
             assert_eq!(
                 request,
                 "GET /api/v1/query?query=up%20%3D%3D%201 HTTP/1.1\r\n"
@@ -228,8 +235,8 @@ mod tests {
         let probe = Probe::Tcp {
             address: listener.local_addr().unwrap().to_string(),
         };
-        assert_eq!(NetworkProber.probe(&probe, PATIENCE).await, Ok(()));
+        assert_eq!(prober().probe(&probe, PATIENCE).await, Ok(()));
         drop(listener);
-        assert!(NetworkProber.probe(&probe, PATIENCE).await.is_err());
+        assert!(prober().probe(&probe, PATIENCE).await.is_err());
     }
 }

@@ -338,7 +338,7 @@ pub struct Proof {
 pub enum Probe {
     /// `GET` answers with this status.
     Http {
-        /// An `http://` URL.
+        /// An `http://` or `https://` URL.
         url: String,
         /// The status wanted.
         status: u16,

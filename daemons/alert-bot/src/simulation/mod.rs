@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use daemon_kit::http::Limits;
 use daemon_kit::notify::Heartbeat;
+use daemon_kit::tls::HttpsFiles;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Accepted, AlertId};
 use remediation::{Alert, AlertStatus, Policy};
@@ -40,6 +41,7 @@ use crate::config::WatchdogConfig;
 use crate::engine::{Engine, Event, Outside, Parts, Settings, Wires};
 use crate::intake::{Intake, Tokens};
 use crate::metrics::Metrics;
+use crate::outbound::Outbound;
 use crate::ports::{BusEvent, Clock, Turns};
 use crate::pressure::Cgroups;
 use crate::restarts::RunChange;
@@ -174,6 +176,7 @@ impl Bot {
             tokens: Tokens::try_new(&["token".into()]).unwrap(),
             limits: Limits::default(),
             watchdog: WatchdogConfig::default(),
+            outbound: Outbound::new("bot.toml".into(), HttpsFiles::default()),
             ledger: world.clone(),
             clock: Arc::new(world.clone()),
             wires: wires.clone(),

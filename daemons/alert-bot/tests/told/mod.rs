@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub(crate) struct Told {
     pub(crate) url: String,
@@ -24,8 +25,23 @@ struct Known {
 
 impl Told {
     pub(crate) fn listen() -> Self {
+        Self::answer_all("http", |stream, remember, say| answer(stream, remember, say))
+    }
+
+    /// The same over TLS.
+    pub(crate) fn listen_over(tls: Arc<ServerConfig>) -> Self {
+        Self::answer_all("https", move |stream, remember, say| {
+            let session = ServerConnection::new(tls.clone()).unwrap();
+            answer(StreamOwned::new(session, stream), remember, say)
+        })
+    }
+
+    fn answer_all<F>(scheme: &str, answer: F) -> Self
+    where
+        F: Fn(TcpStream, &Mutex<Vec<Value>>, &Mutex<Known>) -> std::io::Result<()> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let alerts = Arc::new(Mutex::new(Vec::new()));
         let known = Arc::new(Mutex::new(Known {
             firing: Vec::new(),
@@ -37,7 +53,7 @@ impl Told {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client may leave early.
-                drop(answer(&stream, &remember, &say));
+                drop(answer(stream, &remember, &say));
             }
         });
         Self { url, alerts, known }
@@ -92,11 +108,11 @@ impl Told {
 }
 
 fn answer(
-    stream: &TcpStream,
+    mut stream: impl Read + Write,
     remember: &Mutex<Vec<Value>>,
     known: &Mutex<Known>,
 ) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
+    let mut reader = BufReader::new(&mut stream);
     let mut length = 0;
     let mut is_post = false;
     let mut path = String::new();
@@ -121,7 +137,6 @@ fn answer(
         let told: Vec<Value> = serde_json::from_slice(&body).unwrap();
         remember.lock().unwrap().extend(told);
     }
-    let mut stream = stream;
     let known = known.lock().unwrap();
     let body = match path.as_str() {
         "/api/v2/silences" => Value::from(known.silences.clone()),
@@ -133,5 +148,6 @@ fn answer(
     write!(
         stream,
         "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
+    )?;
+    stream.flush()
 }

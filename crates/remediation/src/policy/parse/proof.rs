@@ -31,12 +31,7 @@ fn read_probe(section: &mut Section<'_>) -> Option<Probe> {
     let tcp = section.text("tcp").map(str::to_owned);
     let promql = section.text("promql").map(str::to_owned);
     if let Some(url) = http {
-        if !url.starts_with("http://") {
-            section.note(
-                "http",
-                "must begin with http://; the bot probes this host only",
-            );
-        }
+        check_url(section, "http", &url);
         let status = section.number("status", 100..=599, defaults::HTTP_STATUS);
         return Some(Probe::Http { url, status });
     }
@@ -51,8 +46,13 @@ fn read_probe(section: &mut Section<'_>) -> Option<Probe> {
     }
     let query = promql?;
     let url = section.text("prometheus").unwrap_or(defaults::PROMETHEUS);
-    Some(Probe::PromQl {
-        url: url.to_owned(),
-        query,
-    })
+    let url = url.to_owned();
+    check_url(section, "prometheus", &url);
+    Some(Probe::PromQl { url, query })
+}
+
+fn check_url(section: &mut Section<'_>, key: &str, url: &str) {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        section.note(key, "must begin with http:// or https://");
+    }
 }

@@ -12,6 +12,7 @@ from host.errors import StepError
 VALID_DAYS = 3650
 # Nothing of /etc/ssl/openssl.cnf, whose extensions would be added to those asked for.
 CONFIGURATION = "[req]\ndistinguished_name = subject\n[subject]\n"
+LEAF = "basicConstraints=critical,CA:FALSE"
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
 
 
@@ -29,15 +30,16 @@ def make_authority(name: str) -> Identity:
     return _request(name, extensions)
 
 
-def certify(authority: Identity, name: str, address: str) -> Identity:
+def certify_host(authority: Identity, name: str, address: str) -> Identity:
     """Returns a certificate for a host, which serves and asks; it reaches itself by loopback, too."""
     names = f"DNS:{name},IP:{address},DNS:localhost,IP:127.0.0.1"
-    extensions = [
-        "basicConstraints=critical,CA:FALSE",
-        "extendedKeyUsage=serverAuth,clientAuth",
-        f"subjectAltName={names}",
-    ]
-    return _request(name, extensions, authority)
+    usage = "extendedKeyUsage=serverAuth,clientAuth"
+    return _request(name, [LEAF, usage, f"subjectAltName={names}"], authority)
+
+
+def certify_person(authority: Identity, name: str) -> Identity:
+    """Returns a certificate for somebody who only asks."""
+    return _request(name, [LEAF, "extendedKeyUsage=clientAuth"], authority)
 
 
 def _request(name: str, extensions: list[str], authority: Identity | None = None) -> Identity:

@@ -120,7 +120,7 @@ def _inspect(service: Service, state: dict[str, str], outer_ports: Mapping[int, 
 
 def _probe(service: Service, address: str) -> tuple[str, bool]:
     url = f"{service.scheme}://{address}{service.health_path}"
-    trust = ssl.create_default_context(cafile=service.authority) if service.authority else None
+    trust = trust_in(service)
     started = time.monotonic()
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS, context=trust) as response:
@@ -130,3 +130,13 @@ def _probe(service: Service, address: str) -> tuple[str, bool]:
         return str(error.code), False
     except OSError as error:
         return f"no answer ({getattr(error, 'reason', error)})", False
+
+
+def trust_in(service: Service) -> ssl.SSLContext | None:
+    """Returns how to find out who answers, and to prove who asks; None where nobody has to."""
+    if service.authority is None:
+        return None
+    trust = ssl.create_default_context(cafile=service.authority)
+    if service.identity is not None:
+        trust.load_cert_chain(service.identity)
+    return trust

@@ -28,9 +28,6 @@ from host.settings import (
 
 EXAMPLE = REPOSITORY / "ansible" / "inventories" / "example-fleet"
 
-# In a fleet its webhook crosses the network, and speaks TLS.
-BOT = "alert-bot"
-
 # Two watch each other and all the rest; a third would add nothing but load.
 MOST_MONITORING = 2
 
@@ -93,15 +90,31 @@ def services_of(host: Host) -> list[Service]:
         return list(SERVICES_OF_A_HOST_BY_ITSELF)
     assert seat is not None, "only a fleet has groups"
     return [
-        replace(service, authority=authority_file(seat.network)) if service.name == BOT else service
+        _in_fleet(service, seat.network)
         for service in SERVICES
         if service.group is None or service.group in mine
     ]
 
 
+def _in_fleet(service: Service, network: Host) -> Service:
+    """Returns how the service is reached: a bot lets in its token, the others only the fleet."""
+    match service.name:
+        case "alert-bot":
+            return replace(service, authority=authority_file(network))
+        case "prometheus" | "alertmanager":
+            return replace(service, authority=authority_file(network), identity=operator_file(network))
+        case _:
+            return service
+
+
 def authority_file(network: Host) -> Path:
     """Returns where the certificate of the authority is that the members trust."""
     return network.directory / "authority.pem"
+
+
+def operator_file(network: Host) -> Path:
+    """Returns where certificate and key are with which people reach what lets only the fleet in."""
+    return network.directory / "operator.pem"
 
 
 def _file(network: Host) -> Path:
@@ -159,11 +172,14 @@ def _identities(
     authority = certificates.make_authority(f"{network.name} fleet")
     seats = {name: Host(name).seat for name in names}
     made = {
-        name: certificates.certify(authority, name, seat.address)
+        name: certificates.certify_host(authority, name, seat.address)
         for name, seat in seats.items()
         if seat is not None
     }
     authority_file(network).write_text(authority.certificate, encoding="ascii")
+    operator = certificates.certify_person(authority, "operator")
+    operator_file(network).touch(mode=0o600)
+    operator_file(network).write_text(operator.certificate + operator.key, encoding="ascii")
     return {
         "fleet_tls_authority": authority.certificate,
         "fleet_tls_certificates": {name: it.certificate for name, it in made.items()},

@@ -47,6 +47,8 @@ class Service:
     group: str | None = None
     # Whose word proves who answers, where it speaks TLS.
     authority: Path | None = None
+    # What it must be shown, where it lets only its fleet in: certificate and key in one file.
+    identity: Path | None = None
 
     @property
     def scheme(self) -> str:

@@ -37,6 +37,7 @@ DERIVED = {"inventory_hostname": "check", "stack_tls_authority_file": ""}
 # What an inventory adds for a fleet, whose hosts do.
 FLEET: dict[str, object] = {
     "stack_tls_authority_file": "/etc/observability-stack/authority.pem",
+    "prometheus_fleet_tls": {name: f"/etc/{name}.pem" for name in ("ca_file", "cert_file", "key_file")},
     "alertmanager_bots": [
         {"host": host, "url": f"https://{host}.example:5001/alert", "token": "secret"} for host in "ab"
     ],

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from host import guest, network
+from host import guest, health, inventory, network
 from host.processes import wait_until
 from host.settings import FORWARD_ADDRESS, Host
 
@@ -80,10 +80,12 @@ class Stack:
         seconds: float = HTTP_SECONDS,
     ) -> Answer:
         """Sends one request from outside the host; POST when there is a body."""
-        url = f"http://{FORWARD_ADDRESS}:{self.outer_port(port)}{path}"
+        service = next(it for it in inventory.services_of(self.host) if it.port == port)
+        url = f"{service.scheme}://{FORWARD_ADDRESS}:{self.outer_port(port)}{path}"
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}))
+        trust = health.trust_in(service)
         try:
-            with urllib.request.urlopen(request, timeout=seconds) as response:
+            with urllib.request.urlopen(request, timeout=seconds, context=trust) as response:
                 return Answer(response.status, response.read().decode())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read().decode())

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import quote
 
 import leaks
 import pytest
 from play import play_fleet
 from rollout import API_DROP_INS, CONFIGURATION, watching
-from stack import API, API_UNIT, Stack
+from stack import ALERTMANAGER, API, API_UNIT, PROMETHEUS, Stack
 
 from host import boot, deploy, fleet, health, inventory, switch, teardown, tree
 from host.errors import StepError
@@ -41,6 +42,8 @@ HANG = "/usr/bin/transactions-api faults set hang --for 3m"
 # All other variables of a fleet's inventory hold secrets.
 PUBLIC_VARIABLES = ("fleet_profile", "fleet_network", "fleet_tls_authority", "fleet_tls_certificates")
 
+# As a host without a certificate of its own.
+ASK = "curl --silent --fail --output /dev/null --max-time 5 --cacert /etc/observability-stack/authority.pem"
 FREEZE = f"systemctl kill --signal=SIGSTOP {API_UNIT}"
 # Each restart is killed as soon as it runs, until systemd gives up.
 KILL_LOOP = (
@@ -163,9 +166,8 @@ def test_what_crosses_the_network_is_encrypted_where_it_carries_secrets(quiet: F
     one, two, _ = quiet.hosts
     assert two.host.seat is not None
     bot = f"//{two.host.seat.address}:5001/health"
-    ask = "curl --silent --fail --output /dev/null --max-time 5 --cacert /etc/observability-stack/authority.pem"
-    one.run(f"{ask} https:{bot}", check=True)
-    assert one.run(f"{ask} http:{bot} || echo refused") == "refused\n"
+    one.run(f"{ASK} https:{bot}")
+    assert one.run(f"{ASK} http:{bot} || echo refused") == "refused\n"
 
     assert quiet.connections("ssl") > 0
     assert quiet.connections("NOT ssl") == 0
@@ -174,6 +176,31 @@ def test_what_crosses_the_network_is_encrypted_where_it_carries_secrets(quiet: F
 
     gossip = f"openssl s_client -connect {two.host.seat.address}:9094 -brief </dev/null 2>&1 || true"
     assert "TLSv1.3" in one.run(gossip)
+
+
+def test_prometheus_and_alertmanager_let_nobody_in_but_the_fleet(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    assert two.host.seat is not None
+    for name, port in (("prometheus", PROMETHEUS), ("alertmanager", ALERTMANAGER)):
+        ready = f"//{two.host.seat.address}:{port}/-/ready"
+        own = f"/etc/prometheus/credentials/{name}"
+        one.run(f"{ASK} --cert {own}-certificate --key {own}-key https:{ready}")
+        assert one.run(f"{ASK} https:{ready} || echo refused") == "refused\n", name
+        assert one.run(f"{ASK} http:{ready} || echo refused") == "refused\n", name
+
+
+def test_a_bot_tells_every_alertmanager_of_its_fleet(quiet: Fleet) -> None:
+    one, two, _ = quiet.hosts
+    since = time.time()
+    one.run(FREEZE)
+    ours = f'filter=alertname="RemediationInProgress"&filter=host="{one.host.name}"'
+    path = f"/api/v2/alerts?{quote(ours, safe='=&')}"
+    for alertmanager in (one, two):
+        assert wait_until(
+            lambda it=alertmanager: it.request(ALERTMANAGER, path).body not in ("", "[]\n"),
+            HEALED_SECONDS,
+        ), alertmanager.host.name
+    healed_once(quiet, since, [one])
 
 
 def test_nothing_listens_but_where_the_inventory_says(quiet: Fleet) -> None:

@@ -122,7 +122,8 @@ impl HttpsFiles {
             ConfigError::invalid(path, key, format!("{}: {problem}", file.display()))
         };
         let ca = place_of(&self.ca);
-        let roots = usable_authorities(&ca).map_err(|problem| invalid("https.ca", &ca, &problem))?;
+        let roots =
+            usable_authorities(&ca).map_err(|problem| invalid("https.ca", &ca, &problem))?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|problem| invalid("https", &ca, &problem))?

@@ -67,7 +67,9 @@ struct KnownStatus {
 impl Alertmanagers {
     fn each(&self) -> impl Iterator<Item = Alertmanager<'_>> {
         let outbound = &self.outbound;
-        self.urls.iter().map(move |url| Alertmanager { url, outbound })
+        self.urls
+            .iter()
+            .map(move |url| Alertmanager { url, outbound })
     }
 }
 
@@ -89,7 +91,9 @@ impl AlertSink for Alertmanagers {
 
     fn ask<'a>(&'a self, trigger: &'a Trigger) -> BoxFuture<'a, AlertNow> {
         async move {
-            let asked = self.each().map(|one| one.ask(&self.addressee.host, trigger));
+            let asked = self
+                .each()
+                .map(|one| one.ask(&self.addressee.host, trigger));
             let answers = join_all(asked).await;
             // One that knows of a silence is enough: people may reach only one of them.
             let heard = [AlertNow::Silenced, AlertNow::Firing];

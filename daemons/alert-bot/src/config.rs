@@ -169,7 +169,8 @@ impl Config {
                 Some(Probe::Http { url, .. } | Probe::PromQl { url, .. }) => Some(url),
                 Some(Probe::Tcp { .. }) | None => None,
             });
-        told.into_iter().any(HttpUrl::is_https) || asked.into_iter().any(|url| url.starts_with("https:"))
+        told.into_iter().any(HttpUrl::is_https)
+            || asked.into_iter().any(|url| url.starts_with("https:"))
     }
 
     /// The journal that evidence comes from.

@@ -104,7 +104,7 @@ pub(crate) enum OutboundError {
     Tls(HttpUrl, #[source] std::io::Error),
     /// There is nothing to hold a server's certificate against.
     #[error("{0} cannot be asked")]
-    Authorities(HttpUrl, #[source] ConfigError),
+    Authorities(HttpUrl, #[source] Box<ConfigError>),
     /// No HTTP, or it broke off.
     #[error("{0} gave no HTTP answer")]
     Http(HttpUrl, #[source] hyper::Error),
@@ -212,12 +212,11 @@ impl Outbound {
         }
         let https = self
             .https()
-            .map_err(|error| OutboundError::Authorities(url.clone(), error))?;
-        let stream = https
-            .over(host, stream)
-            .await
-            .map_err(|error| OutboundError::Tls(url.clone(), error))?;
-        converse(stream, method, url, body, max_bytes).await
+            .map_err(|error| OutboundError::Authorities(url.clone(), Box::new(error)))?;
+        // A session is large, and most requests have none.
+        let session = Box::pin(https.over(host, stream)).await;
+        let session = session.map_err(|error| OutboundError::Tls(url.clone(), error))?;
+        converse(Box::new(session), method, url, body, max_bytes).await
     }
 }
 
@@ -298,13 +297,23 @@ mod tests {
 
     #[test]
     fn only_http_and_https_with_a_host() {
-        for text in ["", "localhost:80", "ftp://a/", "http://", "/alerts", "unix:/run/x"] {
+        for text in [
+            "",
+            "localhost:80",
+            "ftp://a/",
+            "http://",
+            "/alerts",
+            "unix:/run/x",
+        ] {
             assert!(HttpUrl::try_new(text).is_err(), "{text}");
         }
         let url = HttpUrl::try_new("https://prometheus.example.org/prefix").unwrap();
         assert_eq!(url.address(), ("prometheus.example.org", 443));
         let query = url.with_path("/api/v1/query").unwrap();
-        assert_eq!(query.to_string(), "https://prometheus.example.org/prefix/api/v1/query");
+        assert_eq!(
+            query.to_string(),
+            "https://prometheus.example.org/prefix/api/v1/query"
+        );
         let url = HttpUrl::try_new("http://[::1]:9093/prefix/").unwrap();
         assert_eq!(url.address(), ("::1", 9093));
         let alerts = url.with_path("/api/v2/alerts").unwrap();
@@ -340,7 +349,10 @@ mod tests {
     async fn a_silent_server_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = HttpUrl::try_new(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-        let error = outbound().get(&url, Duration::from_millis(20)).await.unwrap_err();
+        let error = outbound()
+            .get(&url, Duration::from_millis(20))
+            .await
+            .unwrap_err();
         assert!(matches!(error, OutboundError::Deadline(..)), "{error}");
     }
 }

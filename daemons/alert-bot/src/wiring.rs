@@ -178,7 +178,7 @@ mod tests {
     /// For every answer that is to come.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn prober() -> NetworkProber {
+    fn network() -> NetworkProber {
         NetworkProber(Outbound::new("bot.toml".into(), HttpsFiles::default()))
     }
 
@@ -214,9 +214,9 @@ mod tests {
                 url: format!("http://{}", listener.local_addr().unwrap()),
                 query: "up == 1".into(),
             };
-            let prober = prober();
+            let network = network();
             let answered = answer_one(listener, status, body);
-            let (probed, request) = join(prober.probe(&probe, PATIENCE), answered).await;
+            let (probed, request) = join(network.probe(&probe, PATIENCE), answered).await;
             assert_eq!(
                 request,
                 "GET /api/v1/query?query=up%20%3D%3D%201 HTTP/1.1\r\n"
@@ -235,8 +235,8 @@ mod tests {
         let probe = Probe::Tcp {
             address: listener.local_addr().unwrap().to_string(),
         };
-        assert_eq!(prober().probe(&probe, PATIENCE).await, Ok(()));
+        assert_eq!(network().probe(&probe, PATIENCE).await, Ok(()));
         drop(listener);
-        assert!(prober().probe(&probe, PATIENCE).await.is_err());
+        assert!(network().probe(&probe, PATIENCE).await.is_err());
     }
 }

@@ -3,22 +3,23 @@
 #![allow(clippy::unwrap_used)] // A test may end where something is not as it should be.
 
 mod bot;
+mod scene;
 mod told;
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bot::{Setup, alert, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, Issuer, KeyPair};
+use scene::{API, POLICY, Scene, stopped};
 use tempfile::TempDir;
-use told::Told;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use told::Told;
 
 const NAME: &str = "bot.example.org";
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -74,11 +75,14 @@ fn a_key_that_is_not_there_ends_in_64_and_is_named() {
     assert!(said.contains("webhook-token"), "{said}");
 }
 
-/// An Alertmanager that lets in whom its authority knows, and what that takes as files.
+/// The files of an authority, and what it takes to serve and to ask in its name.
 struct Site {
     files: TempDir,
-    alertmanager: Told,
+    serving: Arc<ServerConfig>,
 }
+
+const WHO_I_AM: [(&str, &str); 2] = [("certificate", "client.pem"), ("key", "client.key")];
+const ALL_FILES: [(&str, &str); 3] = [("ca", "ca.pem"), WHO_I_AM[0], WHO_I_AM[1]];
 
 impl Site {
     fn new() -> Self {
@@ -93,11 +97,12 @@ impl Site {
             let params = CertificateParams::new([name.to_owned()]).unwrap();
             (params.signed_by(&key, &issuer).unwrap(), key)
         };
-        let (client, client_key) = issue("bot.example.org");
+        let (client, client_key) = issue(NAME);
         for (name, text) in [
             ("ca.pem", authority.pem()),
             ("client.pem", client.pem()),
             ("client.key", client_key.serialize_pem()),
+            ("empty.pem", String::new()),
         ] {
             fs::write(files.path().join(name), text).unwrap();
         }
@@ -106,76 +111,83 @@ impl Site {
         clients.add(authority.der().clone()).unwrap();
         let only_known = WebPkiClientVerifier::builder(Arc::new(clients)).build();
         let (server, server_key) = issue("127.0.0.1");
-        let tls = ServerConfig::builder()
+        let serving = ServerConfig::builder()
             .with_client_cert_verifier(only_known.unwrap())
             .with_single_cert(vec![server.der().clone()], server_key.into())
             .unwrap();
-        let alertmanager = Told::listen_over(Arc::new(tls));
-        alertmanager.has_run_for_long();
-        alertmanager.fires(&alert("Down", "api.service", 1));
         Self {
             files,
-            alertmanager,
+            serving: Arc::new(serving),
         }
     }
 
-    fn place(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
+    /// An Alertmanager that lets in only whom its authority knows, and where an alert fires.
+    fn alertmanager(&self) -> Told {
+        let told = Told::listen_over(self.serving.clone());
+        told.has_run_for_long();
+        told.fires(&alert("Down", API, 1));
+        told
     }
 
-    /// A bot that is to ask this Alertmanager, with the given files of `[https]`.
-    fn setup(&self, files: &[(&str, &str)]) -> Setup {
-        let setup = Setup::new();
-        setup.replace_line(
-            0,
-            &format!("alertmanagers = [{:?}]", self.alertmanager.url),
-        );
+    /// The table `[https]` with these files.
+    fn https(&self, files: &[(&str, &str)]) -> String {
+        let place = |name: &str| self.files.path().join(name).display().to_string();
         let lines = files
             .iter()
-            .map(|(key, name)| format!("{key} = {:?}", self.place(name).display().to_string()));
-        let lines: Vec<String> = lines.collect();
-        setup.append(&format!("[https]\n{}", lines.join("\n")));
-        setup
+            .map(|(key, name)| format!("{key} = {:?}\n", place(name)));
+        format!("[https]\n{}", lines.collect::<String>())
     }
 }
 
-const WHO_I_AM: [(&str, &str); 2] = [("certificate", "client.pem"), ("key", "client.key")];
-const ALL_FILES: [(&str, &str); 3] = [("ca", "ca.pem"), WHO_I_AM[0], WHO_I_AM[1]];
-
-#[test]
-fn an_alertmanager_that_proves_itself_and_asks_who_comes_is_asked_and_told() {
-    let site = Site::new();
-    let bot = site.setup(&ALL_FILES).start();
-    until("its list is taken in", || {
-        bot.metric("alert_bot_alerts_received_total{status=\"firing\"}") == Some(1.0)
-    });
-    // Without a bus it cannot repair, and people are told so.
-    until("it is told", || site.alertmanager.has("RemediationExhausted"));
+fn scene(alertmanagers: &Site, table: &str) -> Scene {
+    let told = [alertmanagers.alertmanager(), alertmanagers.alertmanager()];
+    Scene::told_to(vec![stopped()], POLICY, told, table)
 }
 
 #[test]
-fn an_alertmanager_of_another_authority_is_not_believed() {
+fn alertmanagers_that_let_in_only_their_own_are_asked_and_told() {
+    let site = Site::new();
+    let scene = scene(&site, &site.https(&ALL_FILES));
+    until("what they list is repaired", || {
+        scene.actions() == ["StartUnit"]
+    });
+    for alertmanager in [&scene.told, &scene.also_told] {
+        until("it is told", || alertmanager.has("RemediationInProgress"));
+    }
+}
+
+#[test]
+fn who_is_of_another_authority_is_not_believed() {
     let (site, strangers) = (Site::new(), Site::new());
-    fs::copy(strangers.place("ca.pem"), site.place("ca.pem")).unwrap();
-    let bot = site.setup(&ALL_FILES).start();
-    until("it says so", || bot.has_said("is not trusted: invalid peer certificate"));
-    assert_eq!(bot.metric("alert_bot_alerts_received_total{status=\"firing\"}"), Some(0.0));
+    let scene = scene(&strangers, &site.https(&ALL_FILES));
+    until("it says so", || {
+        scene
+            .bot
+            .has_said("is not trusted: invalid peer certificate")
+    });
+    assert!(scene.actions().is_empty());
+    assert!(!scene.told.has("RemediationInProgress"));
 }
 
 #[test]
 fn https_files_that_cannot_be_used_are_named_before_a_port_opens() {
     let site = Site::new();
-    fs::write(site.place("empty.pem"), "").unwrap();
     for (files, wanted) in [
         (&[("ca", "nowhere.pem")][..], "https.ca: "),
-        (&[("ca", "empty.pem")], "there is no certificate in it"),
-        (&[("ca", "ca.pem"), WHO_I_AM[0]], "https: certificate and key are given together"),
+        (&[("ca", "empty.pem")], "https.ca: "),
+        (
+            &[("ca", "ca.pem"), WHO_I_AM[0]],
+            "https: certificate and key are given together",
+        ),
         (
             &[("ca", "ca.pem"), WHO_I_AM[0], ("key", "client.pem")],
             "https.key: ",
         ),
     ] {
-        let (status, said) = site.setup(files).serve_to_its_end();
+        let setup = Setup::new();
+        setup.replace_line(0, "alertmanagers = [\"https://127.0.0.1:9\"]");
+        setup.append(&site.https(files));
+        let (status, said) = setup.serve_to_its_end();
         assert_eq!(status, Some(64), "{said}");
         assert!(said.contains(wanted), "{wanted}: {said}");
     }

@@ -28,6 +28,16 @@ impl Scene {
     }
 
     pub(crate) fn of(units: Vec<FakeUnit>, policy: &str) -> Self {
+        Self::told_to(units, policy, [Told::listen(), Told::listen()], "")
+    }
+
+    /// Between these Alertmanagers, with a table more in the bot's configuration.
+    pub(crate) fn told_to(
+        units: Vec<FakeUnit>,
+        policy: &str,
+        [told, also_told]: [Told; 2],
+        table: &str,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -39,13 +49,13 @@ impl Scene {
         for unit in units {
             systemd.put(unit);
         }
-        let (told, also_told) = (Told::listen(), Told::listen());
         let mut setup = Setup::new();
         setup.bus(systemd.address());
         setup.replace_line(
             0,
             &format!("alertmanagers = [{:?}, {:?}]", told.url, also_told.url),
         );
+        setup.append(table);
         setup.write_policy(policy);
         let scene = Self {
             bot: setup.start(),

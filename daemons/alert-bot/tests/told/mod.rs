@@ -25,7 +25,9 @@ struct Known {
 
 impl Told {
     pub(crate) fn listen() -> Self {
-        Self::answer_all("http", |stream, remember, say| answer(stream, remember, say))
+        Self::answer_all("http", |stream, remember, say| {
+            answer(stream, remember, say)
+        })
     }
 
     /// The same over TLS.

@@ -175,6 +175,7 @@ impl Store {
                 attempts: attempts.iter().map(attempt_view).collect(),
                 approval: self.approval(id)?,
                 escalated: state == "escalated",
+                held_by_people_at: None,
             };
             Ok(OpenIncident {
                 view,

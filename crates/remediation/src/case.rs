@@ -80,7 +80,11 @@ impl<'a> Case<'a> {
     pub(crate) fn hold_patiently(&self, reason: Reason, recheck: Duration) -> Decision {
         let incident = &self.situation.incident;
         let last_step = incident.attempts.last().map(|attempt| attempt.at);
-        let since = last_step.unwrap_or(incident.opened_at);
+        let steps = [last_step, incident.held_by_people_at];
+        let since = steps
+            .into_iter()
+            .flatten()
+            .fold(incident.opened_at, Timestamp::max);
         let over_at = time::after(since, self.rule.patience);
         let has_people = incident.escalated;
         if self.now() >= over_at && !has_people {

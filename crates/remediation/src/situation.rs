@@ -71,6 +71,9 @@ pub struct IncidentView {
     /// Whether people have been asked to look at it.
     #[serde(default)]
     pub escalated: bool,
+    /// When a person's pause or silence was last seen to hold it back.
+    #[serde(default)]
+    pub held_by_people_at: Option<Timestamp>,
 }
 
 impl IncidentView {
@@ -82,6 +85,7 @@ impl IncidentView {
             attempts: Vec::new(),
             approval: None,
             escalated: false,
+            held_by_people_at: None,
         }
     }
 }

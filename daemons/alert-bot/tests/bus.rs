@@ -227,6 +227,29 @@ fn a_repair_that_does_not_help_goes_up_the_ladder_to_people() {
 }
 
 #[test]
+fn an_alert_that_fires_again_after_its_end_ends_again() {
+    let scene = Scene::new(stopped());
+    let asking = "mode = \"approve\"";
+    reload(&scene, &POLICY.replace("mode = \"auto\"", asking));
+    let mut over = alert("Down", API, 1);
+    over["status"] = "resolved".into();
+    for closed in 1..=2 {
+        assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+        until("people are asked", || {
+            scene.bot.metric("alert_bot_incidents_open") == Some(1.0)
+        });
+        let over = webhook(std::slice::from_ref(&over));
+        assert_eq!(scene.bot.post(Some("token"), &over).status, 200);
+        until("it is closed", || {
+            let incidents = scene.bot.incidents();
+            let is_closed = |i: &&serde_json::Value| i["outcome"] == "resolved";
+            incidents.iter().filter(is_closed).count() == closed
+        });
+    }
+    assert_eq!(scene.bot.metric("alert_bot_incidents_open"), Some(0.0));
+}
+
+#[test]
 fn a_circuit_that_opens_is_told_and_shown() {
     let scene = Scene::new(stopped());
     let breaker = "mode = \"auto\"\nbreaker = { failures = 1 }";

@@ -80,6 +80,19 @@ fn patience_begins_anew_with_each_attempt() {
 }
 
 #[test]
+fn what_people_themselves_held_back_counts_from_when_they_let_go() {
+    for (_, scene) in endless() {
+        let mut scene = scene;
+        scene.rule.push_str("\npatience = \"5m\"");
+        scene.situation.incident.opened_at = ago(3600);
+        scene.situation.incident.held_by_people_at = Some(ago(299));
+        assert!(matches!(scene.decide(), Decision::Hold { .. }));
+        scene.situation.incident.held_by_people_at = Some(ago(300));
+        assert!(matches!(scene.decide(), Decision::Escalate(_)));
+    }
+}
+
+#[test]
 fn people_are_told_once_and_a_rule_that_observes_tells_nobody() {
     for (reason, scene) in endless() {
         let mut scene = scene;

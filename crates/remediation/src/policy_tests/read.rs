@@ -164,6 +164,7 @@ fn read_incident(section: &mut Section<'_>) -> IncidentView {
     IncidentView {
         attempts: attempts.collect(),
         escalated: section.flag("escalated", false),
+        held_by_people_at: None,
         ..IncidentView::new(Uuid::nil(), NOW)
     }
 }

@@ -197,11 +197,19 @@ impl<L: Ledger> Engine<L> {
 
     /// Alertmanager still sends alerts that were settled before. Where the incident is closed, the
     /// unit may have broken again before the alert could end: that deserves a look.
+    ///
+    /// Where one of two Prometheus sees an alert end before the other does, it fires again after its
+    /// end, under the same key, and ends a second time.
     pub(super) fn repeated(&mut self, alerts: Vec<Alert>) {
         for alert in alerts {
             let key = AlertKey::of(&alert);
-            if alert.status == AlertStatus::Resolved || self.book.of_alert(&key).is_some() {
-                continue;
+            match (alert.status, self.book.of_alert(&key)) {
+                (AlertStatus::Resolved, Some(id)) => {
+                    self.alert_is_over(id, alert);
+                    continue;
+                }
+                (AlertStatus::Resolved, None) | (AlertStatus::Firing, Some(_)) => continue,
+                (AlertStatus::Firing, None) => {}
             }
             let trigger = Trigger::Alert(alert);
             let Ok(selection) = self.policy.select(&self.host, &trigger) else {

@@ -12,22 +12,23 @@ use jiff::Timestamp;
 use remediation::{AlertNow, Trigger};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use crate::listing::{Addressee, Listing};
-use crate::outbound::{HttpUrl, MAX_ANSWER_BYTES, Outbound, percent_encoded};
+use crate::listing::{Addressee, Entry, ListReader, Listing};
+use crate::outbound::{HttpUrl, Outbound, percent_encoded};
 use crate::ports::{AlertSink, TellError};
 use crate::silence::{Silence, quoted};
 use crate::tell::OwnAlert;
 
-/// Alertmanager answers a post in about a millisecond; one that hangs must not dam up the rest.
+/// Alertmanager answers in about a millisecond; one that hangs must not dam up the rest.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A long list takes longer.
+/// A long list takes longer, and so does taking it in.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest list that is read, in bytes: about a thousand alerts of one host, and what a webhook
-/// may have. In a storm that is larger webhooks have to do, with the memory that they take.
-const MAX_LIST_BYTES: usize = 1024 * 1024;
+/// The longest list that is read, in bytes: more than 10,000 alerts of one host.
+const MAX_LIST_BYTES: usize = 32 * 1024 * 1024;
 
 /// Every Alertmanager of the configuration.
 pub(crate) struct Alertmanagers {
@@ -108,24 +109,47 @@ impl AlertSink for Alertmanagers {
         .boxed()
     }
 
-    fn list(&self) -> BoxFuture<'_, Vec<Result<Listing, String>>> {
-        let asked = self.each().map(|one| async move {
-            let listing = one.list(&self.addressee).await;
-            listing.map_err(|why| format!("{}: {why}", one.url))
-        });
-        join_all(asked).boxed()
+    fn list(&self, entries: mpsc::Sender<Entry>) -> BoxFuture<'_, Vec<Result<Listing, String>>> {
+        async move {
+            let asked = self.each().map(|one| {
+                let entries = &entries;
+                async move {
+                    let listing = timeout(LIST_TIMEOUT, one.list(&self.addressee, entries)).await;
+                    let late = |_| Err(format!("its list took longer than {LIST_TIMEOUT:?}"));
+                    let listing = listing.unwrap_or_else(late);
+                    listing.map_err(|why| format!("{}: {why}", one.url))
+                }
+            });
+            join_all(asked).await
+        }
+        .boxed()
     }
 }
 
 impl Alertmanager<'_> {
-    async fn list(self, addressee: &Addressee) -> Result<Listing, String> {
-        let alerts = format!("/api/v2/alerts?{}", about_host(&addressee.host));
-        let (alerts, status) = join(
-            self.get(&alerts, MAX_LIST_BYTES, LIST_TIMEOUT),
-            self.get("/api/v2/status", MAX_ANSWER_BYTES, LIST_TIMEOUT),
-        )
-        .await;
-        Listing::parse(&alerts?, &status?, addressee, Timestamp::now())
+    async fn list(
+        self,
+        addressee: &Addressee,
+        entries: &mpsc::Sender<Entry>,
+    ) -> Result<Listing, String> {
+        let path = format!("/api/v2/alerts?{}", about_host(&addressee.host));
+        let url = self.url.with_path(&path)?;
+        let asked_at = Timestamp::now();
+        let opened = self.outbound.open(&url, MAX_LIST_BYTES).await;
+        let mut answer = opened.map_err(|error| error.to_string())?;
+        if !answer.status.is_success() {
+            return Err(format!("it answered {}", answer.status));
+        }
+        let mut list = ListReader::new(addressee);
+        while let Some(piece) = answer.piece().await.map_err(|error| error.to_string())? {
+            list.feed(&piece);
+            while let Some(entry) = list.next_entry()? {
+                let taken = entries.send(entry).await;
+                taken.map_err(|_| "its list was not taken in")?;
+            }
+        }
+        list.end()?;
+        Listing::of(&self.get("/api/v2/status").await?, asked_at)
     }
 
     /// The failure, if it failed.
@@ -196,13 +220,12 @@ impl Alertmanager<'_> {
 
     /// What it says, if it says that in time and in these terms.
     async fn known<T: DeserializeOwned>(self, path: &str) -> Option<T> {
-        let answer = self.get(path, MAX_ANSWER_BYTES, TELL_TIMEOUT).await;
-        serde_json::from_slice(&answer.ok()?).ok()
+        serde_json::from_slice(&self.get(path).await.ok()?).ok()
     }
 
-    async fn get(self, path: &str, max_bytes: usize, deadline: Duration) -> Result<Bytes, String> {
+    async fn get(self, path: &str) -> Result<Bytes, String> {
         let url = self.url.with_path(path)?;
-        match self.outbound.get_up_to(max_bytes, &url, deadline).await {
+        match self.outbound.get(&url, TELL_TIMEOUT).await {
             Ok((status, body)) if status.is_success() => Ok(body),
             Ok((status, _)) => Err(format!("it answered {status}")),
             Err(error) => Err(error.to_string()),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ledger ──────────────┐
-//! Alertmanagers' lists ┴─▶ listing::missed ─▶ intake ─▶ ledger ─▶ engine
+//! Alertmanagers' lists ┴─▶ listing::Comparison ─▶ intake ─▶ ledger ─▶ engine
 //! ```
 //!
 //! Alertmanager sends by itself what was not delivered, and repeats what was, but at times of its
@@ -12,13 +12,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use ledger::{AlertId, LedgerError, Store};
 use remediation::{Alert, AlertStatus};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::engine::Event;
 use crate::intake::Intake;
-use crate::listing::{self, Listing, Missed};
+use crate::listing::{Comparison, Entry, Listing};
 use crate::ports::{AlertSink, Ledger};
 
 /// Between two rounds, in seconds. Together they outlast the time that an Alertmanager which was
@@ -30,7 +32,8 @@ const BATCH: usize = 64;
 
 /// Asks until every Alertmanager has given a complete list, for a few minutes at most.
 pub(crate) async fn catch_up<L: Ledger>(sink: Arc<dyn AlertSink>, intake: Arc<Intake<L>>) {
-    let mut lacking = round(&*sink, &intake).await;
+    let mut comparison = Comparison::default();
+    let mut lacking = round(&*sink, &intake, &mut comparison).await;
     // Only fails once the engine is gone.
     let _ = intake.wires.events.send(Event::CaughtUp).await;
     if let Err(why) = &lacking {
@@ -41,7 +44,7 @@ pub(crate) async fn catch_up<L: Ledger>(sink: Arc<dyn AlertSink>, intake: Arc<In
             return;
         }
         sleep(Duration::from_secs(pause)).await;
-        lacking = round(&*sink, &intake).await;
+        lacking = round(&*sink, &intake, &mut comparison).await;
     }
     if let Err(why) = lacking {
         tracing::warn!(%why, "what was missed meanwhile comes when Alertmanager next tells of it");
@@ -52,23 +55,25 @@ pub(crate) async fn catch_up<L: Ledger>(sink: Arc<dyn AlertSink>, intake: Arc<In
 ///
 /// # Errors
 /// Says whose list was not whole, or why it could not be taken in.
-async fn round<L: Ledger>(sink: &dyn AlertSink, intake: &Intake<L>) -> Result<(), String> {
+async fn round<L: Ledger>(
+    sink: &dyn AlertSink,
+    intake: &Intake<L>,
+    comparison: &mut Comparison,
+) -> Result<(), String> {
     // Before the lists, so that what arrives meanwhile is not held against an older list.
     let held = intake.ledger.call(Store::held_alerts).await;
-    let held = held.map_err(|error| error.to_string())?;
-    let (lists, failures): (Vec<_>, Vec<_>) =
-        sink.list().await.into_iter().partition(Result::is_ok);
-    let listings: Vec<Listing> = lists.into_iter().flatten().collect();
+    comparison.begin(held.map_err(|error| error.to_string())?);
+    let (to_compare, entries) = mpsc::channel(BATCH);
+    let (lists, unheard) = join(sink.list(to_compare), take_in(intake, comparison, entries)).await;
+    let unheard = unheard?;
+    let (listings, failures): (Vec<_>, Vec<_>) = lists.into_iter().partition(Result::is_ok);
+    let listings: Vec<Listing> = listings.into_iter().flatten().collect();
     let mut lacking: Vec<String> = failures.into_iter().filter_map(Result::err).collect();
-    if listings.iter().any(|listing| !listing.is_complete) {
+    if listings.contains(&Listing::Young) {
         lacking.push("an Alertmanager has only just started".into());
     }
 
-    let Missed { firing, ended } = listing::missed(&held, &listings);
-    let mut unheard = 0;
-    for alerts in firing.chunks(BATCH) {
-        unheard += keep(intake, alerts.to_vec()).await?;
-    }
+    let ended = comparison.ended(&listings);
     for ids in ended.chunks(BATCH) {
         let alerts = ends_of(intake, ids.to_vec()).await;
         keep(intake, alerts.map_err(|error| error.to_string())?).await?;
@@ -81,6 +86,24 @@ async fn round<L: Ledger>(sink: &dyn AlertSink, intake: &Intake<L>) -> Result<()
         [] => Ok(()),
         whose => Err(whose.join("; ")),
     }
+}
+
+/// Hands what is listed and was missed to the intake; returns how many alerts are new to it.
+async fn take_in<L: Ledger>(
+    intake: &Intake<L>,
+    comparison: &mut Comparison,
+    mut entries: mpsc::Receiver<Entry>,
+) -> Result<usize, String> {
+    let (mut batch, mut unheard) = (Vec::new(), 0);
+    while entries.recv_many(&mut batch, BATCH).await > 0 {
+        let missed = batch.drain(..).filter_map(|entry| comparison.take(entry));
+        let missed: Vec<Alert> = missed.collect();
+        if !missed.is_empty() {
+            let kept = keep(intake, missed).await;
+            unheard += kept.inspect_err(|_| comparison.forget_returned())?;
+        }
+    }
+    Ok(unheard)
 }
 
 async fn keep<L: Ledger>(intake: &Intake<L>, alerts: Vec<Alert>) -> Result<usize, String> {

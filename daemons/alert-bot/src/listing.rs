@@ -2,7 +2,9 @@
 //!
 //! [`alertmanagers`](crate::alertmanagers) → **listing** → [`catch_up`](crate::catch_up)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,15 +44,22 @@ impl Addressee {
     }
 }
 
-/// What one Alertmanager lists.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Listing {
-    /// The fingerprint of every alert on it, held back or not, whomever it is told to.
-    pub(crate) known: BTreeSet<String>,
-    /// Those that this bot is told of.
-    pub(crate) ours: Vec<Alert>,
-    /// Whether what is not on it does not fire.
-    pub(crate) is_complete: bool,
+/// One alert on an Alertmanager's list.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    /// It may be held back, or told to others only.
+    pub(crate) fingerprint: String,
+    /// The alert, if this bot is told of it.
+    pub(crate) ours: Option<Alert>,
+}
+
+/// What can be said of a list that was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// What is not on it does not fire.
+    Complete,
+    /// Its Alertmanager was only just started, and may not have heard of all that fires.
+    Young,
 }
 
 /// One of `GET /api/v2/alerts`.
@@ -84,31 +93,119 @@ struct Status {
 }
 
 impl Listing {
-    /// Reads the answers to `GET /api/v2/alerts` and `GET /api/v2/status`.
+    /// Reads the answer to `GET /api/v2/status`; the list was asked for at `asked_at`.
     ///
     /// # Errors
     /// Says what cannot be understood.
-    pub(crate) fn parse(
-        alerts: &[u8],
-        status: &[u8],
-        addressee: &Addressee,
-        now: Timestamp,
-    ) -> Result<Self, String> {
-        let listed: Vec<ListedAlert> = from_json(alerts, "list")?;
-        let status: Status = from_json(status, "status")?;
-        let age = Duration::try_from(now.duration_since(status.uptime)).unwrap_or_default();
-        let known = listed.iter().map(|listed| listed.fingerprint.clone());
-        Ok(Self {
-            known: known.collect(),
-            is_complete: age >= KNOWS_ALL_AFTER,
-            ours: listed
-                .into_iter()
-                .enumerate()
-                .filter(|(_, listed)| addressee.hears_of(listed))
-                .map(|(index, listed)| listed.into_alert(index))
-                .collect::<Result<_, _>>()
-                .map_err(|error| format!("its list cannot be read: {error}"))?,
+    pub(crate) fn of(status: &[u8], asked_at: Timestamp) -> Result<Self, String> {
+        let status: Status = serde_json::from_slice(status)
+            .map_err(|error| format!("its status cannot be read: {error}"))?;
+        let age = Duration::try_from(asked_at.duration_since(status.uptime)).unwrap_or_default();
+        Ok(if age >= KNOWS_ALL_AFTER {
+            Self::Complete
+        } else {
+            Self::Young
         })
+    }
+}
+
+/// Reads the answer to `GET /api/v2/alerts`, a JSON array, as it arrives: in a storm it is far
+/// larger than any one alert, and than what the bot should ever hold.
+pub(crate) struct ListReader<'a> {
+    addressee: &'a Addressee,
+    /// What has arrived and is not understood yet.
+    text: Vec<u8>,
+    position: Position,
+    /// How many entries were read.
+    count: usize,
+}
+
+/// Where in the array a reader is.
+#[derive(Clone, Copy)]
+enum Position {
+    Before,
+    BeforeFirst,
+    BetweenEntries,
+    After,
+}
+
+impl<'a> ListReader<'a> {
+    pub(crate) fn new(addressee: &'a Addressee) -> Self {
+        Self {
+            addressee,
+            text: Vec::new(),
+            position: Position::Before,
+            count: 0,
+        }
+    }
+
+    /// Takes the next piece of the answer.
+    pub(crate) fn feed(&mut self, piece: &[u8]) {
+        self.text.extend_from_slice(piece);
+    }
+
+    /// The next entry; `None` until more of the answer has arrived.
+    ///
+    /// # Errors
+    /// Says what cannot be understood.
+    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, String> {
+        use Position::{After, Before, BeforeFirst, BetweenEntries};
+        loop {
+            let text = self.text.trim_ascii_start();
+            let Some((&mark, rest)) = text.split_first() else {
+                return Ok(None);
+            };
+            let json = match (self.position, mark) {
+                (Before, b'[') => {
+                    self.go_on(BeforeFirst, rest.len());
+                    continue;
+                }
+                (BeforeFirst | BetweenEntries, b']') => {
+                    self.go_on(After, rest.len());
+                    continue;
+                }
+                (BeforeFirst, _) => text,
+                (BetweenEntries, b',') => rest,
+                (Before | BetweenEntries | After, _) => {
+                    return Err(self.unreadable(format!("{:?} is out of place", char::from(mark))));
+                }
+            };
+            let mut values = serde_json::Deserializer::from_slice(json).into_iter::<ListedAlert>();
+            let listed = match values.next() {
+                Some(Ok(listed)) => listed,
+                Some(Err(error)) if !error.is_eof() => return Err(self.unreadable(error)),
+                Some(Err(_)) | None => return Ok(None),
+            };
+            let left = json.len() - values.byte_offset();
+            let fingerprint = listed.fingerprint.clone();
+            let ours = (self.addressee.hears_of(&listed)).then(|| listed.into_alert(self.count));
+            let ours = ours.transpose().map_err(|error| self.unreadable(error))?;
+            self.count += 1;
+            self.go_on(BetweenEntries, left);
+            return Ok(Some(Entry { fingerprint, ours }));
+        }
+    }
+
+    /// Says whether that was all.
+    ///
+    /// # Errors
+    /// Where the list broke off.
+    pub(crate) fn end(self) -> Result<(), String> {
+        match self.position {
+            Position::After => Ok(()),
+            _ => Err(self.unreadable("it breaks off")),
+        }
+    }
+
+    /// Forgets all but the last `left` bytes.
+    fn go_on(&mut self, position: Position, left: usize) {
+        self.position = position;
+        self.text.drain(..self.text.len() - left);
+    }
+
+    fn unreadable(&self, why: impl fmt::Display) -> String {
+        let count = self.count;
+        format!("its list cannot be read after {count} alerts: {why}")
     }
 }
 
@@ -126,45 +223,68 @@ impl ListedAlert {
     }
 }
 
-fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| format!("its {what} cannot be read: {error}"))
+/// What the ledger takes for firing, held against what the Alertmanagers list, again and again.
+#[derive(Default)]
+pub(crate) struct Comparison {
+    held: BTreeMap<String, Held>,
+    /// Hashes of what was returned as missed. Alertmanager's fingerprints are such themselves.
+    returned: HashSet<u64>,
 }
 
-/// What the ledger lacks.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Missed {
-    /// Alerts that fire and that nothing in the ledger hangs on, each once.
-    pub(crate) firing: Vec<Alert>,
-    /// Alerts that the ledger holds as firing, and that are over.
-    pub(crate) ended: Vec<AlertId>,
+/// The alerts of one fingerprint that the ledger takes for firing.
+#[derive(Default)]
+struct Held {
+    alerts: BTreeMap<Timestamp, AlertId>,
+    is_listed: bool,
 }
 
-/// Holds what the ledger takes for firing against what the Alertmanagers list.
-///
-/// Prometheus tells every Alertmanager of everything, so one whose list is complete is enough to
-/// say that an alert is over, as long as no other one lists it.
-pub(crate) fn missed(held: &[HeldAlert], listings: &[Listing]) -> Missed {
-    let keys: BTreeSet<(&str, Timestamp)> = held
-        .iter()
-        .map(|held| (held.fingerprint.as_str(), held.starts_at))
-        .collect();
-    let firing: BTreeMap<(&str, Timestamp), &Alert> = listings
-        .iter()
-        .flat_map(|listing| &listing.ours)
-        .map(|alert| ((alert.fingerprint.as_str(), alert.starts_at), alert))
-        .filter(|(key, _)| !keys.contains(key))
-        .collect();
-    let can_tell = listings.iter().any(|listing| listing.is_complete);
-    // Where it ended and began again meanwhile, what hangs on it goes on.
-    let is_listed = |held: &HeldAlert| {
-        let mut listings = listings.iter();
-        listings.any(|listing| listing.known.contains(&held.fingerprint))
-    };
-    let ended = held.iter().filter(|held| can_tell && !is_listed(held));
-    Missed {
-        ended: ended.map(|held| held.id).collect(),
-        firing: firing.into_values().cloned().collect(),
+impl Comparison {
+    /// Begins anew with the lists, and with what the ledger holds now.
+    pub(crate) fn begin(&mut self, held: Vec<HeldAlert>) {
+        self.held.clear();
+        for alert in held {
+            let same = self.held.entry(alert.fingerprint).or_default();
+            same.alerts.insert(alert.starts_at, alert.id);
+        }
     }
+
+    /// Takes note of what is listed. Returns the alert if it fires for this bot and nothing in the
+    /// ledger hangs on it, once.
+    pub(crate) fn take(&mut self, entry: Entry) -> Option<Alert> {
+        let held = self.held.get_mut(&entry.fingerprint);
+        let is_held = held.is_some_and(|held| {
+            held.is_listed = true;
+            let ours = entry.ours.as_ref();
+            ours.is_some_and(|alert| held.alerts.contains_key(&alert.starts_at))
+        });
+        let missed = entry.ours.filter(|_| !is_held)?;
+        self.returned.insert(hash_of(&missed)).then_some(missed)
+    }
+
+    /// What was returned was lost on its way, and has to be returned again.
+    pub(crate) fn forget_returned(&mut self) {
+        self.returned.clear();
+    }
+
+    /// The alerts that the ledger holds as firing, and that are over.
+    ///
+    /// Prometheus tells every Alertmanager of everything, so one whose list is complete is enough to
+    /// say that an alert is over, as long as no other one lists it. Where it ended and began again
+    /// meanwhile, what hangs on it goes on.
+    pub(crate) fn ended(&self, listings: &[Listing]) -> Vec<AlertId> {
+        if !listings.contains(&Listing::Complete) {
+            return Vec::new();
+        }
+        let over = self.held.values().filter(|held| !held.is_listed);
+        over.flat_map(|held| held.alerts.values().copied())
+            .collect()
+    }
+}
+
+fn hash_of(alert: &Alert) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&alert.fingerprint, alert.starts_at).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -197,16 +317,34 @@ mod tests {
         })
     }
 
-    fn parse(alert: &Value, up_since: &str) -> Result<Listing, String> {
-        let status = json!({"uptime": up_since, "cluster": {"status": "ready"}}).to_string();
-        let alerts = json!([alert]).to_string();
-        let now = NOW.parse().unwrap();
-        Listing::parse(alerts.as_bytes(), status.as_bytes(), &addressee(), now)
+    /// What is read of an answer that arrives in pieces of this many bytes.
+    fn read_in(pieces: usize, answer: &str) -> Result<Vec<Entry>, String> {
+        let addressee = addressee();
+        let mut list = ListReader::new(&addressee);
+        let mut entries = Vec::new();
+        for piece in answer.as_bytes().chunks(pieces) {
+            list.feed(piece);
+            while let Some(entry) = list.next_entry()? {
+                entries.push(entry);
+            }
+        }
+        list.end().map(|()| entries)
+    }
+
+    fn read(alert: &Value) -> Result<Entry, String> {
+        let mut entries = read_in(usize::MAX, &json!([alert]).to_string())?;
+        assert_eq!(entries.len(), 1);
+        Ok(entries.remove(0))
+    }
+
+    fn up_since(start: &str) -> Result<Listing, String> {
+        let status = json!({"uptime": start, "cluster": {"status": "ready"}}).to_string();
+        Listing::of(status.as_bytes(), NOW.parse().unwrap())
     }
 
     #[test]
     fn a_listed_alert_is_the_one_that_the_webhook_tells() {
-        let listing = parse(&real(), "2026-11-22T14:00:00.5Z").unwrap();
+        let ours = read(&real()).unwrap().ours;
         let told = json!({"version": "4", "alerts": [{
             "status": "firing", "fingerprint": "2d1a9f3c5b7e8f60",
             "labels": real()["labels"], "annotations": real()["annotations"],
@@ -214,7 +352,7 @@ mod tests {
             "startsAt": "2026-11-22T15:00:00.123456789Z", "endsAt": null,
         }]});
         let told = webhook::Webhook::parse(told.to_string().as_bytes());
-        assert_eq!(listing.ours, told.unwrap().alerts);
+        assert_eq!(ours.as_slice(), told.unwrap().alerts);
     }
 
     #[test]
@@ -236,22 +374,39 @@ mod tests {
             ("/labels/alertname", json!("Watchdog"), false),
         ] {
             let alert = alert_for(pointer, value);
-            let listing = parse(&alert, NOW).unwrap();
-            assert_eq!(listing.ours.len(), usize::from(is_ours), "{alert}");
-            assert_eq!(listing.known.len(), 1, "it is listed in any case");
+            let entry = read(&alert).unwrap();
+            assert_eq!(entry.ours.is_some(), is_ours, "{alert}");
+            assert_eq!(entry.fingerprint, "2d1a9f3c5b7e8f60", "listed in any case");
         }
     }
 
     #[test]
     fn a_list_is_complete_once_prometheus_has_had_time_to_tell_everything() {
-        for (up_since, is_complete) in [
-            ("2026-11-22T15:07:00Z", true),
-            ("2026-11-22T15:07:01Z", false),
+        for (start, listing) in [
+            ("2026-11-22T15:07:00Z", Listing::Complete),
+            ("2026-11-22T15:07:01Z", Listing::Young),
             // Its clock is ahead.
-            ("2026-11-22T16:00:00Z", false),
+            ("2026-11-22T16:00:00Z", Listing::Young),
         ] {
-            let listing = parse(&real(), up_since).unwrap();
-            assert_eq!(listing.is_complete, is_complete, "{up_since}");
+            assert_eq!(up_since(start), Ok(listing), "{start}");
+        }
+    }
+
+    #[test]
+    fn however_a_list_arrives_the_same_is_read() {
+        let lists = [
+            json!([]).to_string(),
+            " [\n] ".into(),
+            json!([real()]).to_string(),
+            serde_json::to_string_pretty(&json!([real(), real(), real()])).unwrap() + "\n",
+        ];
+        for list in lists {
+            let count = list.matches("fingerprint").count();
+            for pieces in 1..=list.len() {
+                let entries = read_in(pieces, &list).unwrap();
+                let expected = vec![read(&real()).unwrap(); count];
+                assert_eq!(entries, expected, "{pieces} bytes at once");
+            }
         }
     }
 
@@ -259,18 +414,32 @@ mod tests {
     fn what_is_no_list_is_said() {
         let nameless = json!({"labels": {}, "fingerprint": "", "startsAt": NOW,
             "status": {"state": "active"}, "receivers": [{"name": "alert-bot"}]});
-        for (alert, up_since, start) in [
-            (json!({}), NOW, "its list cannot be read: missing field"),
-            (real(), "soon", "its status cannot be read: "),
-            (nameless, NOW, "its list cannot be read: alerts[0].finger"),
+        let entry = real().to_string();
+        for (list, problem) in [
+            (String::new(), "0 alerts: it breaks off"),
+            ("null".into(), "0 alerts: 'n' is out of place"),
+            ("{}".into(), "0 alerts: '{' is out of place"),
+            ("[".into(), "0 alerts: it breaks off"),
+            ("[7]".into(), "0 alerts: invalid type: integer `7`"),
+            ("[{}]".into(), "0 alerts: missing field"),
+            (format!("[{nameless}]"), "0 alerts: alerts[0].fingerprint"),
+            (format!("[{entry}"), "1 alerts: it breaks off"),
+            (format!("[{entry},"), "1 alerts: it breaks off"),
+            (format!("[{entry}{entry}]"), "1 alerts: '{' is out of place"),
+            (format!("[{entry},]"), "1 alerts: expected value"),
+            (format!("[{entry}]]"), "1 alerts: ']' is out of place"),
+            (format!("[{entry}, {{}}]"), "1 alerts: missing field"),
         ] {
-            let error = parse(&alert, up_since).unwrap_err();
-            assert!(error.starts_with(start), "{error}");
+            let error = read_in(usize::MAX, &list).unwrap_err();
+            let start = format!("its list cannot be read after {problem}");
+            assert!(error.starts_with(&start), "{list}: {error}");
         }
+        let error = up_since("soon").unwrap_err();
+        assert!(error.starts_with("its status cannot be read: "), "{error}");
     }
 
     fn alert(number: usize) -> Alert {
-        let mut alert = parse(&real(), NOW).unwrap().ours.remove(0);
+        let mut alert = read(&real()).unwrap().ours.unwrap();
         alert.fingerprint = number.to_string();
         alert
     }
@@ -296,15 +465,29 @@ mod tests {
         numbered.filter_map(move |(number, one)| (picked >> number & 1 == 1).then_some(one))
     }
 
+    fn entry(alert: &Alert) -> Entry {
+        Entry {
+            fingerprint: alert.fingerprint.clone(),
+            ours: Some(alert.clone()),
+        }
+    }
+
+    /// What is missed if these lists are read.
+    fn missed(held: &[HeldAlert], lists: &[(Vec<Entry>, Listing)]) -> (Vec<Alert>, Vec<AlertId>) {
+        let mut comparison = Comparison::default();
+        comparison.begin(held.to_vec());
+        let entries = lists.iter().flat_map(|(entries, _)| entries).cloned();
+        let firing = entries.filter_map(|entry| comparison.take(entry)).collect();
+        let listings: Vec<Listing> = lists.iter().map(|(_, listing)| *listing).collect();
+        (firing, comparison.ended(&listings))
+    }
+
     /// Every way in which one Alertmanager may answer about three alerts; `None` where it does not.
-    fn answers() -> Vec<Option<Listing>> {
+    fn answers() -> Vec<Option<(Vec<Entry>, Listing)>> {
         let some = (0..16).map(|which| {
-            let ours: Vec<Alert> = picked_of((0..3).map(alert), which / 2).collect();
-            Some(Listing {
-                known: ours.iter().map(|alert| alert.fingerprint.clone()).collect(),
-                ours,
-                is_complete: which % 2 == 1,
-            })
+            let listing = [Listing::Young, Listing::Complete][which % 2];
+            let listed = picked_of((0..3).map(alert), which / 2);
+            Some((listed.map(|alert| entry(&alert)).collect(), listing))
         });
         some.chain([None]).collect()
     }
@@ -317,13 +500,13 @@ mod tests {
                 .iter()
                 .flat_map(|a| answers.iter().map(move |b| (a, b)))
             {
-                let listings: Vec<Listing> = [one, other].into_iter().flatten().cloned().collect();
-                let Missed { firing, ended } = missed(held, &listings);
+                let lists: Vec<_> = [one, other].into_iter().flatten().cloned().collect();
+                let (firing, ended) = missed(held, &lists);
                 for number in 0..3 {
                     let alert = alert(number);
                     let held = held.iter().find(|h| h.fingerprint == alert.fingerprint);
-                    let is_listed = listings.iter().any(|l| l.ours.contains(&alert));
-                    let can_tell = listings.iter().any(|listing| listing.is_complete);
+                    let is_listed = lists.iter().any(|(l, _)| l.contains(&entry(&alert)));
+                    let can_tell = lists.iter().any(|(_, l)| *l == Listing::Complete);
                     let count = firing.iter().filter(|firing| **firing == alert).count();
                     assert_eq!(count, usize::from(is_listed && held.is_none()));
                     let is_ended = held.is_some_and(|held| ended.contains(&held.id));
@@ -338,13 +521,21 @@ mod tests {
         let held = held(1);
         let mut again = alert(0);
         again.starts_at = NOW.parse().unwrap();
-        let listing = Listing {
-            known: [again.fingerprint.clone()].into(),
-            ours: vec![again.clone()],
-            is_complete: true,
+        let list = (vec![entry(&again)], Listing::Complete);
+        assert_eq!(missed(&held, &[list]), (vec![again], vec![]));
+    }
+
+    #[test]
+    fn what_was_returned_is_returned_again_only_if_it_was_lost() {
+        let mut comparison = Comparison::default();
+        let mut take = |is_lost: bool| {
+            if is_lost {
+                comparison.forget_returned();
+            }
+            comparison.begin(Vec::new());
+            comparison.take(entry(&alert(0))).is_some()
         };
-        let missed = missed(&held, &[listing]);
-        assert_eq!((missed.firing, missed.ended), (vec![again], vec![]));
+        assert_eq!([take(false), take(false), take(true)], [true, false, true]);
     }
 
     #[test]
@@ -353,8 +544,7 @@ mod tests {
         let mut silenced = real();
         silenced["fingerprint"] = "0".into();
         silenced["status"]["state"] = "suppressed".into();
-        let listing = parse(&silenced, "2026-11-22T14:00:00Z").unwrap();
-        assert!(listing.is_complete);
-        assert_eq!(missed(&held, &[listing]), Missed::default());
+        let list = (vec![read(&silenced).unwrap()], Listing::Complete);
+        assert_eq!(missed(&held, &[list]), (vec![], vec![]));
     }
 }

@@ -5,15 +5,17 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use daemon_kit::config::ConfigError;
 use daemon_kit::tls::{Https, HttpsFiles};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +24,9 @@ use tokio::net::TcpStream;
 /// The largest answer that is read, in bytes, unless a caller expects more. Health answers and
 /// Alertmanager's are far smaller.
 pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// What a connection reads at once, in bytes.
+const READ_AT_ONCE: usize = 16 * 1024;
 
 /// An `http://` or `https://` address, checked once.
 #[derive(Clone, PartialEq, Eq)]
@@ -165,21 +170,8 @@ impl Outbound {
         url: &HttpUrl,
         deadline: Duration,
     ) -> Result<(StatusCode, Bytes), OutboundError> {
-        self.get_up_to(MAX_ANSWER_BYTES, url, deadline).await
-    }
-
-    /// Asks for `url`, whose answer may have this many bytes.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub(crate) async fn get_up_to(
-        &self,
-        max_bytes: usize,
-        url: &HttpUrl,
-        deadline: Duration,
-    ) -> Result<(StatusCode, Bytes), OutboundError> {
-        let exchange = self.exchange(Method::GET, url, Bytes::new(), max_bytes);
-        within(deadline, url, exchange).await
+        let whole = async { self.open(url, MAX_ANSWER_BYTES).await?.whole().await };
+        within(deadline, url, whole).await
     }
 
     /// Posts `json` to `url`.
@@ -192,8 +184,25 @@ impl Outbound {
         json: Bytes,
         deadline: Duration,
     ) -> Result<(StatusCode, Bytes), OutboundError> {
-        let exchange = self.exchange(Method::POST, url, json, MAX_ANSWER_BYTES);
-        within(deadline, url, exchange).await
+        let whole = async {
+            let answer = self.exchange(Method::POST, url, json, MAX_ANSWER_BYTES);
+            answer.await?.whole().await
+        };
+        within(deadline, url, whole).await
+    }
+
+    /// Asks for `url`, whose answer is read piece by piece and may have this many bytes. How long
+    /// that may take is the caller's to say.
+    ///
+    /// # Errors
+    /// Where no answer began.
+    pub(crate) async fn open(
+        &self,
+        url: &HttpUrl,
+        max_bytes: usize,
+    ) -> Result<Answer, OutboundError> {
+        self.exchange(Method::GET, url, Bytes::new(), max_bytes)
+            .await
     }
 
     async fn exchange(
@@ -202,13 +211,13 @@ impl Outbound {
         url: &HttpUrl,
         body: Bytes,
         max_bytes: usize,
-    ) -> Result<(StatusCode, Bytes), OutboundError> {
+    ) -> Result<Answer, OutboundError> {
         let (host, port) = url.address();
         let stream = TcpStream::connect((host, port))
             .await
             .map_err(|error| OutboundError::Connect(url.clone(), error))?;
         if !url.is_https() {
-            return converse(stream, method, url, body, max_bytes).await;
+            return Answer::begin(Box::new(stream), method, url, body, max_bytes).await;
         }
         let https = self
             .https()
@@ -216,7 +225,7 @@ impl Outbound {
         // A session is large, and most requests have none.
         let session = Box::pin(https.over(host, stream)).await;
         let session = session.map_err(|error| OutboundError::Tls(url.clone(), error))?;
-        converse(Box::new(session), method, url, body, max_bytes).await
+        Answer::begin(Box::new(session), method, url, body, max_bytes).await
     }
 }
 
@@ -230,45 +239,93 @@ async fn within<T>(
         .unwrap_or_else(|_| Err(OutboundError::Deadline(url.clone(), deadline)))
 }
 
-/// One request and its answer, over a connection that is open.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    method: Method,
-    url: &HttpUrl,
-    body: Bytes,
-    max_bytes: usize,
-) -> Result<(StatusCode, Bytes), OutboundError> {
-    let failed = |error| OutboundError::Http(url.clone(), error);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(failed)?;
-    let request = Request::builder()
-        .method(method)
-        .uri(url.target())
-        .header(HOST, url.authority())
-        .header(CONNECTION, "close")
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
-        .map_err(|error| OutboundError::Request(url.clone(), error))?;
-    let answer = async {
-        let answer = sender.send_request(request).await.map_err(failed)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), max_bytes)
-            .collect()
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+type Connection = http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>;
+
+/// An answer that has begun.
+pub(crate) struct Answer {
+    url: HttpUrl,
+    pub(crate) status: StatusCode,
+    body: Limited<Incoming>,
+    /// It only moves while it is polled, and lives and dies with the answer; `None` once it is over.
+    connection: Option<Pin<Box<Connection>>>,
+}
+
+impl Answer {
+    /// One request, over a stream that is open.
+    async fn begin(
+        stream: Box<dyn Duplex>,
+        method: Method,
+        url: &HttpUrl,
+        body: Bytes,
+        max_bytes: usize,
+    ) -> Result<Self, OutboundError> {
+        let failed = |error| OutboundError::Http(url.clone(), error);
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_AT_ONCE)
+            .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| OutboundError::Body(url.clone(), error.to_string()))?;
-        Ok((status, body.to_bytes()))
-    };
-    // The connection only moves while it is polled; it lives and dies with the answer.
-    let mut connection = std::pin::pin!(connection);
-    let mut answer = std::pin::pin!(answer);
-    let mut connected = true;
-    loop {
+            .map_err(failed)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(url.target())
+            .header(HOST, url.authority())
+            .header(CONNECTION, "close")
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| OutboundError::Request(url.clone(), error))?;
+        let mut connection = Some(Box::pin(connection));
+        let answer = beside(&mut connection, sender.send_request(request)).await;
+        let (head, body) = answer.map_err(failed)?.into_parts();
+        Ok(Self {
+            url: url.clone(),
+            status: head.status,
+            body: Limited::new(body, max_bytes),
+            connection,
+        })
+    }
+
+    /// What comes next of it; `None` at its end.
+    ///
+    /// # Errors
+    /// Where it breaks off or is too large.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, OutboundError> {
+        while let Some(frame) = beside(&mut self.connection, self.body.frame()).await {
+            let frame =
+                frame.map_err(|error| OutboundError::Body(self.url.clone(), error.to_string()))?;
+            // Anything else is a trailer.
+            if let Ok(piece) = frame.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn whole(mut self) -> Result<(StatusCode, Bytes), OutboundError> {
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.piece().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok((self.status, whole.freeze()))
+    }
+}
+
+/// Waits for what comes over the connection.
+async fn beside<T>(
+    connection: &mut Option<Pin<Box<Connection>>>,
+    awaited: impl Future<Output = T>,
+) -> T {
+    let mut awaited = std::pin::pin!(awaited);
+    while let Some(open) = connection {
         tokio::select! {
-            answer = &mut answer => return answer,
-            _ = &mut connection, if connected => connected = false,
+            awaited = &mut awaited => return awaited,
+            // What went wrong on it, the answer tells.
+            _ = open => *connection = None,
         }
     }
+    awaited.await
 }
 
 /// A value as a query takes it.

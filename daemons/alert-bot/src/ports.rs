@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use ledger::{LedgerError, Store};
 use remediation::{AlertNow, FleetLimits, FleetView, Outcome, Plan, Probe, Signal, Trigger};
 use systemd_bus::{BusError, Verb};
+use tokio::sync::mpsc;
 use units::{ActiveState, JobResult, UnitFacts, UnitName};
 use uuid::Uuid;
 
-use crate::listing::Listing;
+use crate::listing::{Entry, Listing};
 use crate::restarts::RunChange;
 use crate::tell::OwnAlert;
 
@@ -69,8 +70,9 @@ pub(crate) trait AlertSink: Send + Sync {
     /// What Alertmanager says about a trigger now; `Unknown` where it cannot be asked in time.
     fn ask<'a>(&'a self, trigger: &'a Trigger) -> BoxFuture<'a, AlertNow>;
 
-    /// What each Alertmanager lists; the error says which one could not be asked, and why.
-    fn list(&self) -> BoxFuture<'_, Vec<Result<Listing, String>>>;
+    /// Hands over what each Alertmanager lists, entry by entry. Where a list could not be read to
+    /// its end the error says whose, and why.
+    fn list(&self, entries: mpsc::Sender<Entry>) -> BoxFuture<'_, Vec<Result<Listing, String>>>;
 }
 
 /// Nobody, or not everybody, could be told.

@@ -40,6 +40,23 @@ fn what_fired_while_the_bot_was_away_is_acted_on_at_once() {
     assert_eq!(scene.bot.incidents().len(), 1);
 }
 
+#[test]
+fn a_whole_storm_that_began_while_the_bot_was_away_is_taken_in() {
+    const ALERTS: i32 = 3000;
+    let mut scene = Scene::new(stopped());
+    both_know_all(&scene);
+    for number in 0..ALERTS {
+        let mut alert = alert("Storm", API, number.into());
+        alert["annotations"]["description"] = "x".repeat(1000).into();
+        scene.told.fires(&alert);
+    }
+    scene.bot = scene.bot.kill_and_start_again();
+    let received = "alert_bot_alerts_received_total{status=\"firing\"}";
+    until("all are taken in", || {
+        scene.bot.metric(received) == Some(ALERTS.into())
+    });
+}
+
 /// A bot that waits for an answer dies, and comes back with a policy that would not wait.
 fn come_back_bolder(mut scene: Scene) -> Scene {
     reload(

@@ -13,12 +13,13 @@ use remediation::{
     Alert, AlertNow, FleetLimits, FleetView, Others, Outcome, Plan, Probe, Signal, Trigger,
 };
 use systemd_bus::{BusError, Verb};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use units::{ActiveState, JobResult, LoadState, UnitFacts, UnitName};
 use uuid::Uuid;
 
 use super::seeded::Seeded;
-use crate::listing::Listing;
+use crate::listing::{Entry, Listing};
 use crate::ports::{AlertSink, Clock, Ledger, Prober, TellError, Turns, UnitControl};
 use crate::tell::OwnAlert;
 
@@ -343,7 +344,7 @@ impl AlertSink for World {
         .boxed()
     }
 
-    fn list(&self) -> BoxFuture<'_, Vec<Result<Listing, String>>> {
+    fn list(&self, entries: mpsc::Sender<Entry>) -> BoxFuture<'_, Vec<Result<Listing, String>>> {
         async move {
             self.moment().await;
             if self.fault(3) {
@@ -352,14 +353,19 @@ impl AlertSink for World {
             }
             // It was started with the bot, and Prometheus has told it nothing yet.
             if self.fault(3) {
-                return vec![Ok(Listing::default())];
+                return vec![Ok(Listing::Young)];
             }
-            let ours = self.state().listed.clone();
-            vec![Ok(Listing {
-                known: ours.iter().map(|alert| alert.fingerprint.clone()).collect(),
-                ours,
-                is_complete: true,
-            })]
+            let listed = self.state().listed.clone();
+            for alert in listed {
+                let entry = Entry {
+                    fingerprint: alert.fingerprint.clone(),
+                    ours: Some(alert),
+                };
+                if entries.send(entry).await.is_err() {
+                    return vec![Err("nobody takes the list in".into())];
+                }
+            }
+            vec![Ok(Listing::Complete)]
         }
         .boxed()
     }

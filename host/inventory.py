@@ -97,14 +97,14 @@ def services_of(host: Host) -> list[Service]:
 
 
 def _in_fleet(service: Service, network: Host) -> Service:
-    """Returns how the service is reached: a bot lets in its token, the others only the fleet."""
+    """Returns how the service is reached: API and bot let anybody ask, the others only the fleet."""
     match service.name:
-        case "alert-bot":
+        case "transactions-api" | "alert-bot":
             return replace(service, authority=authority_file(network))
-        case "prometheus" | "alertmanager":
-            return replace(service, authority=authority_file(network), identity=operator_file(network))
-        case _:
+        case "grafana" | "postgresql":
             return service
+        case _:
+            return replace(service, authority=authority_file(network), identity=operator_file(network))
 
 
 def authority_file(network: Host) -> Path:

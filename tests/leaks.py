@@ -73,7 +73,7 @@ search_output("systemctl", "show", "*")
 search_output("journalctl", "--all", "--output=export")
 authority = "/etc/observability-stack/authority.pem"
 trust = ssl.create_default_context(cafile=authority if os.path.exists(authority) else None)
-certificate, key = (f"/etc/prometheus/credentials/alertmanager-{it}" for it in ("certificate", "key"))
+certificate, key = (f"/etc/prometheus/credentials/node-exporter-{it}" for it in ("certificate", "key"))
 if os.path.exists(key):
     trust.load_cert_chain(certificate, key)
 for page in asked["pages"]:

@@ -15,7 +15,7 @@ import leaks
 import pytest
 from play import play_fleet
 from rollout import API_DROP_INS, CONFIGURATION, watching
-from stack import ALERTMANAGER, API, API_UNIT, PROMETHEUS, Stack
+from stack import ALERTMANAGER, API, API_UNIT, BOT, Stack
 
 from host import boot, deploy, fleet, health, inventory, switch, teardown, tree
 from host.errors import StepError
@@ -41,6 +41,15 @@ HANG = "/usr/bin/transactions-api faults set hang --for 3m"
 
 # All other variables of a fleet's inventory hold secrets.
 PUBLIC_VARIABLES = ("fleet_profile", "fleet_network", "fleet_tls_authority", "fleet_tls_certificates")
+
+LET_ONLY_THE_FLEET_IN = {
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "node-exporter": 9100,
+    "blackbox-exporter": 9115,
+    "unit-exporter": 9558,
+    "transactions-worker@1": 8101,
+}
 
 # As a host without a certificate of its own.
 ASK = "curl --silent --fail --output /dev/null --max-time 5 --cacert /etc/observability-stack/authority.pem"
@@ -162,12 +171,13 @@ def test_hosts_share_their_data_and_watch_each_other(quiet: Fleet) -> None:
         assert watcher.metric("alertmanager_cluster_members") == 4, "each of two sees two"
 
 
-def test_what_crosses_the_network_is_encrypted_where_it_carries_secrets(quiet: Fleet) -> None:
+def test_what_crosses_the_network_is_encrypted(quiet: Fleet) -> None:
     one, two, _ = quiet.hosts
     assert two.host.seat is not None
-    bot = f"//{two.host.seat.address}:5001/health"
-    one.run(f"{ASK} https:{bot}")
-    assert one.run(f"{ASK} http:{bot} || echo refused") == "refused\n"
+    for port in (API, BOT):
+        health = f"//{two.host.seat.address}:{port}/health"
+        one.run(f"{ASK} https:{health}")
+        assert one.run(f"{ASK} http:{health} || echo refused") == "refused\n", port
 
     assert quiet.connections("ssl") > 0
     assert quiet.connections("NOT ssl") == 0
@@ -178,15 +188,15 @@ def test_what_crosses_the_network_is_encrypted_where_it_carries_secrets(quiet: F
     assert "TLSv1.3" in one.run(gossip)
 
 
-def test_prometheus_and_alertmanager_let_nobody_in_but_the_fleet(quiet: Fleet) -> None:
+def test_what_tells_of_the_hosts_lets_nobody_in_but_the_fleet(quiet: Fleet) -> None:
     one, two, _ = quiet.hosts
     assert two.host.seat is not None
-    for name, port in (("prometheus", PROMETHEUS), ("alertmanager", ALERTMANAGER)):
-        ready = f"//{two.host.seat.address}:{port}/-/ready"
-        own = f"/etc/prometheus/credentials/{name}"
-        one.run(f"{ASK} --cert {own}-certificate --key {own}-key https:{ready}")
-        assert one.run(f"{ASK} https:{ready} || echo refused") == "refused\n", name
-        assert one.run(f"{ASK} http:{ready} || echo refused") == "refused\n", name
+    own = "/etc/prometheus/credentials/node-exporter"
+    for name, port in LET_ONLY_THE_FLEET_IN.items():
+        page = f"//{two.host.seat.address}:{port}/metrics"
+        one.run(f"{ASK} --cert {own}-certificate --key {own}-key https:{page}")
+        assert one.run(f"{ASK} https:{page} || echo refused") == "refused\n", name
+        assert one.run(f"{ASK} http:{page} || echo refused") == "refused\n", name
 
 
 def test_a_bot_tells_every_alertmanager_of_its_fleet(quiet: Fleet) -> None:

@@ -13,13 +13,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::places::{Place, Places};
 use crate::reply::{self, Reply};
+use crate::tls::{Session, Tls};
 
 /// Between the stop signal and closing idle connections. hyper closes a connection that has not
 /// yet sent a byte (hyper #3961); a client that has just connected gets this long to speak.
@@ -64,53 +65,16 @@ impl Limits {
     }
 }
 
-/// What lies between TCP and HTTP.
-pub trait Transport: Clone + Send + Sync + 'static {
-    /// What HTTP is spoken over.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send;
-
-    /// Takes a connection over.
-    ///
-    /// # Errors
-    /// The client does not keep to it, or left.
-    fn take_over(
-        &self,
-        stream: TcpStream,
-    ) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
-}
-
-/// HTTP straight over TCP.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain;
-
-impl Transport for Plain {
-    type Stream = TcpStream;
-
-    async fn take_over(&self, stream: TcpStream) -> std::io::Result<TcpStream> {
-        Ok(stream)
-    }
-}
-
-/// Serves `listener` until `stop` is cancelled, then drains: nothing new is accepted (where the
-/// socket is systemd's, new clients wait in it for the next process), what is under way is
-/// finished, then it returns.
-pub async fn serve<H, F>(listener: TcpListener, limits: Limits, stop: CancellationToken, handler: H)
-where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Reply> + Send + 'static,
-{
-    serve_over(Plain, listener, limits, stop, handler).await;
-}
-
-/// As [`serve`], over something that lies between TCP and HTTP.
-pub async fn serve_over<T, H, F>(
-    transport: T,
+/// Serves `listener`, over TLS where that is given, until `stop` is cancelled, then drains: nothing
+/// new is accepted (where the socket is systemd's, new clients wait in it for the next process), what
+/// is under way is finished, then it returns.
+pub async fn serve<H, F>(
     listener: TcpListener,
+    tls: Option<Tls>,
     limits: Limits,
     stop: CancellationToken,
     handler: H,
 ) where
-    T: Transport,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
@@ -134,9 +98,9 @@ pub async fn serve_over<T, H, F>(
         }
         // Once it is stopping, places become free by themselves.
         let place = places.take().await;
-        let (transport, handler, stop) = (transport.clone(), handler.clone(), stop.clone());
+        let (tls, handler, stop) = (tls.clone(), handler.clone(), stop.clone());
         connections.spawn(async move {
-            let taken_over = transport.take_over(stream);
+            let taken_over = take_over(stream, tls);
             let taken_over = tokio::select! {
                 outcome = tokio::time::timeout(limits.read_timeout(), taken_over) => outcome,
                 () = place.is_needed() => return,
@@ -160,14 +124,23 @@ pub async fn serve_over<T, H, F>(
     }
 }
 
-async fn serve_connection<S, H, F>(
-    stream: S,
+/// What HTTP is spoken over. A session is large, and most connections have none.
+type Stream = Either<TcpStream, Box<Session>>;
+
+async fn take_over(stream: TcpStream, tls: Option<Tls>) -> std::io::Result<Stream> {
+    match tls {
+        None => Ok(Either::Left(stream)),
+        Some(tls) => Ok(Either::Right(Box::new(tls.accept(stream).await?))),
+    }
+}
+
+async fn serve_connection<H, F>(
+    stream: Stream,
     limits: Limits,
     stop: CancellationToken,
     handler: H,
     place: &Place,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Reply>,
 {
@@ -177,8 +150,8 @@ async fn serve_connection<S, H, F>(
         let stop = &stop;
         async move {
             let mut reply = reply.await;
-            place.answered();
-            if stop.is_cancelled() {
+            let has_to_go = place.answered();
+            if has_to_go || stop.is_cancelled() {
                 // Told with an answer, the client connects anew; told by a closed connection, it
                 // may have sent its next request already, which nobody reads.
                 let close = HeaderValue::from_static("close");
@@ -269,6 +242,7 @@ mod tests {
         let stop = CancellationToken::new();
         let done = tokio::spawn(serve(
             listener,
+            None,
             limits,
             stop.clone(),
             move |request| async move {
@@ -358,6 +332,25 @@ mod tests {
         let mut answer = vec![0; 4096];
         let read = busy.read(&mut answer).await.unwrap();
         assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn more_clients_at_once_than_places_are_all_answered() {
+        let server = server(Limits {
+            max_connections: 4,
+            ..Limits::default()
+        })
+        .await;
+        let asked = (0..200).map(|_| async {
+            let mut client = TcpStream::connect(server.address).await.unwrap();
+            let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na";
+            client.write_all(request).await.unwrap();
+            let mut answer = [0; 64];
+            let read = client.read(&mut answer).await;
+            read.is_ok() && answer.starts_with(b"HTTP/1.1 200")
+        });
+        let answered = futures_util::future::join_all(asked).await;
+        assert_eq!(answered.iter().filter(|answered| **answered).count(), 200);
     }
 
     #[tokio::test]

@@ -3,12 +3,18 @@
 //! Without this, clients that connect and say nothing would keep everybody else waiting for as
 //! long as an idle connection may live.
 
-use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+
+/// A client has this long to speak before it can be sent away. Of those that connect all at once most
+/// have spoken, and were not heard yet.
+const GRACE: Duration = Duration::from_millis(25);
 
 /// All places of one listener.
 #[derive(Clone, Debug)]
@@ -19,15 +25,15 @@ pub(crate) struct Places {
 
 #[derive(Debug, Default)]
 struct Row {
-    /// Who has a place, the longest-seated first.
-    seats: Mutex<VecDeque<Arc<Seat>>>,
+    seats: Mutex<Vec<Arc<Seat>>>,
     /// A client is at the door and every place is taken.
     someone_waits: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seat {
-    is_answering: AtomicBool,
+    /// `None` while it is being answered.
+    silent_since: Mutex<Option<Instant>>,
     leave: CancellationToken,
 }
 
@@ -47,56 +53,76 @@ impl Places {
         }
     }
 
-    /// A place for one more connection. Where none is free, the longest-seated client that is not
-    /// being answered has to go; where all are, the next one that has its answer.
+    /// A place for one more connection. Where none is free, the client that has been silent for
+    /// longest has to go, or the next one that has its answer.
     pub(crate) async fn take(&self) -> Place {
-        let permit = if let Ok(permit) = self.free.clone().try_acquire_owned() {
-            permit
-        } else {
-            self.row.someone_waits.store(true, Ordering::SeqCst);
-            self.row.ask_one_to_leave();
-            let permit = self.free.clone().acquire_owned().await;
-            self.row.someone_waits.store(false, Ordering::SeqCst);
-            permit.expect("the semaphore is never closed")
+        let permit = match self.free.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.make_room().await,
         };
-        let seat = Arc::new(Seat::default());
-        self.row.seats().push_back(seat.clone());
+        let seat = Arc::new(Seat {
+            silent_since: Mutex::new(Some(Instant::now())),
+            leave: CancellationToken::new(),
+        });
+        locked(&self.row.seats).push(seat.clone());
         Place {
             seat,
             row: self.row.clone(),
             _permit: permit,
         }
     }
+
+    async fn make_room(&self) -> OwnedSemaphorePermit {
+        self.row.someone_waits.store(true, Ordering::SeqCst);
+        let mut freed = pin!(self.free.clone().acquire_owned());
+        let permit = loop {
+            let look_again = self.row.ask_one_to_leave();
+            if let Ok(permit) = timeout(look_again, freed.as_mut()).await {
+                break permit;
+            }
+        };
+        self.row.someone_waits.store(false, Ordering::SeqCst);
+        permit.expect("the semaphore is never closed")
+    }
 }
 
 impl Row {
-    fn seats(&self) -> MutexGuard<'_, VecDeque<Arc<Seat>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ask_one_to_leave(&self) {
-        let seats = self.seats();
-        let may_go = |seat: &&Arc<Seat>| {
-            !seat.is_answering.load(Ordering::SeqCst) && !seat.leave.is_cancelled()
-        };
-        if let Some(seat) = seats.iter().find(may_go) {
-            seat.leave.cancel();
+    /// Returns after which time it is worth asking again.
+    fn ask_one_to_leave(&self) -> Duration {
+        let seats = locked(&self.seats);
+        let silent = seats.iter().filter(|seat| !seat.leave.is_cancelled());
+        let silent = silent.filter_map(|seat| Some((seat.silent_for()?, seat)));
+        match silent.max_by_key(|(silent_for, _)| *silent_for) {
+            Some((silent_for, _)) if silent_for < GRACE => GRACE.saturating_sub(silent_for),
+            Some((_, seat)) => {
+                seat.leave.cancel();
+                GRACE
+            }
+            None => GRACE,
         }
+    }
+}
+
+impl Seat {
+    fn silent_for(&self) -> Option<Duration> {
+        locked(&self.silent_since).map(|since| since.elapsed())
     }
 }
 
 impl Place {
     /// A request has begun: its client keeps the place until it has its answer.
     pub(crate) fn answering(&self) {
-        self.seat.is_answering.store(true, Ordering::SeqCst);
+        *locked(&self.seat.silent_since) = None;
     }
 
-    /// The request has its answer.
-    pub(crate) fn answered(&self) {
-        self.seat.is_answering.store(false, Ordering::SeqCst);
-        if self.row.someone_waits.load(Ordering::SeqCst) {
+    /// The request has its answer. Returns whether its client has to go now.
+    pub(crate) fn answered(&self) -> bool {
+        *locked(&self.seat.silent_since) = Some(Instant::now());
+        let has_to_go = self.row.someone_waits.load(Ordering::SeqCst);
+        if has_to_go {
             self.seat.leave.cancel();
         }
+        has_to_go
     }
 
     /// Waits until another client needs the place.
@@ -107,8 +133,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.row
-            .seats()
-            .retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        locked(&self.row.seats).retain(|seat| !Arc::ptr_eq(seat, &self.seat));
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! TLS for a listener, with or without certificates of its clients, and for requests to others.
 //!
-//! A listener speaks TLS 1.3 alone: its clients are Alertmanager and the like, which have spoken it
-//! for years. Of the servers that a daemon asks, the site decides, so TLS 1.2 is spoken to them too.
+//! A listener speaks TLS 1.3 alone: its clients are Prometheus, Alertmanager and the like, which have
+//! spoken it for years. Of the servers that a daemon asks, the site decides, so TLS 1.2 is spoken to them too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::config::ConfigError;
-use crate::http::Transport;
 
 /// Where certificates and key are, in PEM. A `[tls]` table in a daemon's configuration.
 ///
@@ -37,9 +36,12 @@ pub struct TlsFiles {
 /// What is wrong with one of the two.
 const ONE_ALONE: &str = "certificate and key are given together, or neither";
 
-/// HTTP over TLS.
+/// What takes clients' connections over.
 #[derive(Clone)]
 pub struct Tls(TlsAcceptor);
+
+/// A client's connection, taken over.
+pub type Session = server::TlsStream<TcpStream>;
 
 /// Whom a daemon believes that asks others, and what it shows them, in PEM. An `[https]` table in
 /// its configuration. A relative path is the name of a credential, as in [`TlsFiles`].
@@ -67,6 +69,14 @@ impl Default for HttpsFiles {
 /// TLS to servers that prove who they are.
 #[derive(Clone)]
 pub struct Https(TlsConnector);
+
+/// What a daemon's listener speaks: TLS where its configuration, at `path`, has a `[tls]` table.
+///
+/// # Errors
+/// As [`TlsFiles::load`].
+pub fn of(files: Option<&TlsFiles>, path: &Path) -> Result<Option<Tls>, ConfigError> {
+    files.map(|files| files.load(path)).transpose()
+}
 
 impl TlsFiles {
     /// Reads the files, once: a new certificate is taken over by a restart, in which systemd holds
@@ -104,10 +114,8 @@ impl TlsFiles {
     }
 }
 
-impl Transport for Tls {
-    type Stream = server::TlsStream<TcpStream>;
-
-    async fn take_over(&self, stream: TcpStream) -> std::io::Result<server::TlsStream<TcpStream>> {
+impl Tls {
+    pub(crate) async fn accept(&self, stream: TcpStream) -> std::io::Result<Session> {
         self.0.accept(stream).await
     }
 }

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use daemon_kit::http::{Limits, serve_over};
+use ::http::StatusCode;
+use daemon_kit::http::{self, Limits};
 use daemon_kit::reply;
 use daemon_kit::tls::TlsFiles;
-use http::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -92,9 +92,9 @@ async fn serve(files: &TlsFiles) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(serve_over(
-        tls,
+    tokio::spawn(http::serve(
         listener,
+        Some(tls),
         Limits::default(),
         stop,
         |_| async { reply::text(StatusCode::OK, "hello") },

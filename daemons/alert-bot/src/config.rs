@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daemon_kit::config::{self, ConfigError};
 use daemon_kit::http::Limits;
-use daemon_kit::tls::{HttpsFiles, Tls, TlsFiles};
+use daemon_kit::tls::{HttpsFiles, TlsFiles};
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use journal::{Journal, JournalError};
 use remediation::{Policy, PolicyErrors, Probe};
@@ -102,7 +102,8 @@ impl Default for WatchdogConfig {
     }
 }
 
-/// `[limits]`: sized for Alertmanager, which sends small groups over few connections.
+/// `[limits]`: sized for Alertmanager, which in a storm opens a connection for each of its groups. One takes
+/// 20 KB, which the allocator keeps; what waits for a place waits in the socket that systemd holds.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct WebhookLimits {
@@ -117,7 +118,7 @@ pub(crate) struct WebhookLimits {
 impl Default for WebhookLimits {
     fn default() -> Self {
         Self {
-            max_connections: 128,
+            max_connections: 32,
             max_body_bytes: 1024 * 1024,
             read_timeout_seconds: 10,
         }
@@ -141,14 +142,6 @@ impl Config {
     /// Names file, line and key.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         config::load(path)
-    }
-
-    /// Certificate and key of the webhook, if it is to speak TLS.
-    ///
-    /// # Errors
-    /// Names the key of the configuration and the file that cannot be used.
-    pub(crate) fn load_tls(&self, path: &Path) -> Result<Option<Tls>, ConfigError> {
-        self.tls.as_ref().map(|files| files.load(path)).transpose()
     }
 
     /// Reads the policy that this configuration names.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use daemon_kit::config::ConfigError;
 use daemon_kit::notify::{self, Heartbeat};
 use daemon_kit::sockets::Inherited;
-use daemon_kit::tls::Tls;
+use daemon_kit::tls::{self, Tls};
 use daemon_kit::{http, log, shutdown};
 use journal::Journal;
 use ledger::Ledger;
@@ -42,7 +42,7 @@ pub(crate) fn serve(config_path: &Path) -> anyhow::Result<()> {
     let config = Config::load(config_path)?;
     let policy = config.load_policy()?;
     let tokens = load_tokens()?;
-    let tls = config.load_tls(config_path)?;
+    let tls = tls::of(config.tls.as_ref(), config_path)?;
     let outbound = Outbound::new(config_path.into(), config.https.clone());
     if config.speaks_https(&policy) {
         outbound.https()?;
@@ -146,10 +146,7 @@ async fn live(
         let intake = intake.clone();
         async move { web::route(&intake, request).await }
     };
-    match tls {
-        Some(tls) => http::serve_over(tls, listener, limits, stop.clone(), answer).await,
-        None => http::serve(listener, limits, stop.clone(), answer).await,
-    }
+    http::serve(listener, tls, limits, stop.clone(), answer).await;
     notify::stopping();
     engine.await.context("the engine ended early")
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use daemon_kit::config::{self, ConfigError};
 use daemon_kit::http::Limits;
+use daemon_kit::tls::TlsFiles;
 use serde::Deserialize;
 use transactions::store::StoreLocation;
 
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     /// Where `transactions-api faults` breaks this daemon on purpose, for a while: for root and the
     /// daemon's own user only. Without the key nothing can.
     pub(crate) admin_socket: Option<PathBuf>,
+    /// HTTPS for clients, instead of plain HTTP.
+    pub(crate) tls: Option<TlsFiles>,
     /// What one client may use up.
     #[serde(default)]
     pub(crate) limits: Limits,

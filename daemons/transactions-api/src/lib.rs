@@ -30,6 +30,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use daemon_kit::notify;
 use daemon_kit::sockets::Inherited;
+use daemon_kit::tls::{self, Tls};
 use transactions::store::{Store, StoreHooks};
 
 use config::Config;
@@ -93,18 +94,19 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Faults(command) => faults::client::run(command),
         Command::Serve(file) => {
             let config = Config::load(&file.config)?;
+            let tls = tls::of(config.tls.as_ref(), &file.config)?;
             daemon_kit::log::init("transactions-api");
             let inherited = Inherited::from_env();
             tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()
                 .context("the async runtime did not start")?
-                .block_on(serve(config, inherited))
+                .block_on(serve(config, tls, inherited))
         }
     }
 }
 
-async fn serve(config: Config, mut inherited: Inherited) -> anyhow::Result<()> {
+async fn serve(config: Config, tls: Option<Tls>, mut inherited: Inherited) -> anyhow::Result<()> {
     let stop = daemon_kit::shutdown::on_signal()?;
     let metrics = Arc::new(Metrics::new());
     let faults = Faults::new(Arc::clone(&metrics));
@@ -133,7 +135,7 @@ async fn serve(config: Config, mut inherited: Inherited) -> anyhow::Result<()> {
     ));
     tracing::info!(%address, store = %config.store, "serving transactions");
     notify::ready("serving");
-    daemon_kit::http::serve(listener, config.limits, stop, move |request| {
+    daemon_kit::http::serve(listener, tls, config.limits, stop, move |request| {
         let server = Arc::clone(&server);
         async move { server.answer(request).await }
     })

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use daemon_kit::config::{self, ConfigError};
+use daemon_kit::tls::TlsFiles;
 use serde::Deserialize;
 use transactions::store::{LEASE_MAX, StoreLocation};
 
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     /// Which share of transactions is declined, from 0 to 1.
     #[serde(default = "one_in_twenty")]
     pub(crate) decline_ratio: f64,
+    /// HTTPS for `/metrics` and `/health`, instead of plain HTTP.
+    pub(crate) tls: Option<TlsFiles>,
     /// Which instance inserts transactions too, and how fast.
     pub(crate) generator: Option<GeneratorConfig>,
 }

@@ -25,6 +25,7 @@ use clap::{Parser, Subcommand};
 use daemon_kit::http::Limits;
 use daemon_kit::notify::{self, Heartbeat};
 use daemon_kit::sockets::Inherited;
+use daemon_kit::tls::{self, Tls};
 use transactions::store::Store;
 
 use config::Config;
@@ -83,6 +84,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve { instance, file } => {
             let config = Config::load(&file.config)?;
             let address = config.metrics_socket(&file.config, instance)?;
+            let tls = tls::of(config.tls.as_ref(), &file.config)?;
             daemon_kit::log::init("transactions-worker");
             // Inherited sockets are read from the environment, which only a lone thread may touch.
             let inherited = Inherited::from_env();
@@ -91,7 +93,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
                 .enable_all()
                 .build()
                 .context("the async runtime did not start")?
-                .block_on(serve(config, instance, address, inherited))
+                .block_on(serve(config, instance, address, tls, inherited))
         }
     }
 }
@@ -100,6 +102,7 @@ async fn serve(
     config: Config,
     instance: u16,
     address: std::net::SocketAddr,
+    tls: Option<Tls>,
     mut inherited: Inherited,
 ) -> anyhow::Result<()> {
     let stop = daemon_kit::shutdown::on_signal()?;
@@ -127,6 +130,7 @@ async fn serve(
         });
     let serving = tokio::spawn(daemon_kit::http::serve(
         listener,
+        tls,
         Limits::default(),
         stop.clone(),
         move |request| std::future::ready(endpoint::answer(&request, &metrics, &progress)),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use daemon_kit::config::{self, ConfigError};
 use daemon_kit::http::Limits;
+use daemon_kit::tls::TlsFiles;
 use serde::Deserialize;
 
 use crate::select::{Glob, Selection};
@@ -57,6 +58,8 @@ pub struct Config {
     pub collectors: Collectors,
     /// Where the kernel shows itself.
     pub paths: Paths,
+    /// HTTPS for clients, instead of plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// What clients may do.
     pub limits: Limits,
 }
@@ -108,6 +111,7 @@ impl Default for Config {
             open_files: OPEN_FILES,
             collectors: Collectors::default(),
             paths: Paths::default(),
+            tls: None,
             limits: Limits::default(),
         }
     }

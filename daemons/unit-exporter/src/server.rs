@@ -7,6 +7,7 @@ use anyhow::Context;
 use daemon_kit::notify::{self, Heartbeat};
 use daemon_kit::reply::{self, Reply};
 use daemon_kit::sockets::Inherited;
+use daemon_kit::tls::{self, Tls};
 use daemon_kit::{http as served, log, shutdown};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -39,21 +40,23 @@ const RESERVED_FILES: usize = 128;
 /// A configuration that cannot be used, before any port is opened, or what else kept it from
 /// serving.
 pub fn run(Cli { command }: Cli) -> anyhow::Result<()> {
-    let (config, selection) = Config::load(command.config_path())?;
-    match command {
+    let path = command.config_path();
+    let (config, selection) = Config::load(path)?;
+    match &command {
         Command::Validate(_) => Ok(()),
         Command::Serve(_) => {
+            let tls = tls::of(config.tls.as_ref(), path)?;
             log::init("unit-exporter");
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .context("the runtime could not be started")?
-                .block_on(serve(config, selection))
+                .block_on(serve(config, selection, tls))
         }
     }
 }
 
-async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
+async fn serve(config: Config, selection: Selection, tls: Option<Tls>) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     let listener: TcpListener = Inherited::from_env().tcp_or_bind("http", config.listen)?;
     let address = listener.local_addr()?;
@@ -84,7 +87,7 @@ async fn serve(config: Config, selection: Selection) -> anyhow::Result<()> {
     }
     tracing::info!(%address, open_limit, "serving");
     notify::ready(&view.lock().status_line());
-    served::serve(listener, config.limits, stop, move |request| {
+    served::serve(listener, tls, config.limits, stop, move |request| {
         answer(Arc::clone(&scraper), request)
     })
     .await;

@@ -194,7 +194,8 @@ def _api(folder: Path, store: str, port: int) -> Iterator[Server]:
 def _worker(folder: Path, store: str, instance: int) -> Iterator[Server]:
     config = folder / "worker.toml"
     config.write_text(
-        f'store = "{store}"\nmetrics_base_port = {WORKERS_PORT}\nprocessing_time = "0s"\n'
+        f'store = "{store}"\nmetrics_address = "127.0.0.1"\nmetrics_base_port = {WORKERS_PORT}\n'
+        'processing_time = "0s"\n'
     )
     program = REPOSITORY / "target/release/transactions-worker"
     command = [str(program), "serve", f"--instance={instance}", "--config", str(config)]

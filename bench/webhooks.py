@@ -44,8 +44,8 @@ def main() -> None:
     print(f"\nAlertmanager, {ALERTS} alerts in groups of one   {emitted:8.0f} webhooks/s")
     print(f"alert-bot, durable, 16 connections          {accepted:8.0f} webhooks/s")
     print(f"ratio                                       {accepted / emitted:8.1f}  goal >= 2")
-    print(f"alert-bot resident, idle                    {idle:8.1f} MiB")
-    print(f"alert-bot resident, after the storm         {after:8.1f} MiB  goal <= 8")
+    print(f"memory of the bot, idle                     {idle:8.1f} MiB")
+    print(f"memory of the bot, after the storm          {after:8.1f} MiB  goal <= 8")
 
 
 def _alertmanager_rate(on: Host) -> float:

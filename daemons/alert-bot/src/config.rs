@@ -102,8 +102,8 @@ impl Default for WatchdogConfig {
     }
 }
 
-/// `[limits]`: sized for Alertmanager, which in a storm opens a connection for each of its groups. One takes
-/// 20 KB, which the allocator keeps; what waits for a place waits in the socket that systemd holds.
+/// `[limits]`: sized for Alertmanager, which in a storm opens a connection for each of its groups.
+/// One takes 20 KB, which the allocator keeps; what waits for a place waits in systemd's socket.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct WebhookLimits {

@@ -19,6 +19,10 @@ use crate::webhook::{self, WebhookError};
 /// are a minute apart as well.
 const KNOWS_ALL_AFTER: Duration = Duration::from_secs(180);
 
+/// The largest alert on a list, in bytes: what a whole webhook may have. Each piece that arrives is
+/// read together with what there is of its alert so far.
+const MAX_ENTRY_BYTES: usize = 1024 * 1024;
+
 /// Who the bot is to Alertmanager.
 #[derive(Clone, Debug)]
 pub(crate) struct Addressee {
@@ -174,6 +178,10 @@ impl<'a> ListReader<'a> {
             let listed = match values.next() {
                 Some(Ok(listed)) => listed,
                 Some(Err(error)) if !error.is_eof() => return Err(self.unreadable(error)),
+                Some(Err(_)) | None if json.len() > MAX_ENTRY_BYTES => {
+                    let problem = format!("one has more than {MAX_ENTRY_BYTES} bytes");
+                    return Err(self.unreadable(problem));
+                }
                 Some(Err(_)) | None => return Ok(None),
             };
             let left = json.len() - values.byte_offset();
@@ -408,6 +416,15 @@ mod tests {
                 assert_eq!(entries, expected, "{pieces} bytes at once");
             }
         }
+    }
+
+    #[test]
+    fn an_alert_without_end_is_not_waited_for() {
+        let mut alert = real();
+        alert["annotations"]["summary"] = "x".repeat(2 * MAX_ENTRY_BYTES).into();
+        let error = read_in(MAX_ENTRY_BYTES / 4, &json!([real(), alert]).to_string()).unwrap_err();
+        let problem = "its list cannot be read after 1 alerts: one has more than 1048576 bytes";
+        assert_eq!(error, problem);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub struct IncidentView {
     /// Whether people have been asked to look at it.
     #[serde(default)]
     pub escalated: bool,
-    /// When a person's pause or silence was last seen to hold it back.
+    /// Until when, as far as is known, a person's pause or silence held it back.
     #[serde(default)]
     pub held_by_people_at: Option<Timestamp>,
 }

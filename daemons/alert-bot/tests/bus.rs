@@ -7,6 +7,8 @@ mod bot;
 mod scene;
 mod told;
 
+use std::time::{Duration, Instant};
+
 use bot::{alert, until, webhook};
 use scene::{API, POLICY, Scene, down, reload, stopped};
 use systemd_bus::fake::{FakeUnit, JobScript};
@@ -434,6 +436,28 @@ fn a_pause_holds_and_its_end_lets_go() {
     assert!(scene.actions().is_empty());
     assert!(scene.bot.run(&["resume", "--unit", API]).0);
     until("it is started", || scene.actions() == ["StartUnit"]);
+}
+
+#[test]
+fn patience_runs_only_once_people_have_let_go() {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let patient = "mode = \"auto\"\npatience = \"2s\"";
+    let needy = stopped().common("Requires", vec!["db.service"]);
+    let scene = Scene::of(
+        vec![needy, FakeUnit::failed("db.service")],
+        &POLICY.replace("mode = \"auto\"", patient),
+    );
+    let pause = ["pause", "--unit", API, "--for", "1h", "--why", "upgrade"];
+    assert!(scene.bot.run(&pause).0);
+    assert_eq!(scene.bot.post(Some("token"), &down()).status, 200);
+    let held = Instant::now();
+    until("patience would be over", || held.elapsed() > PATIENCE);
+    let resumed = Instant::now();
+    assert!(scene.bot.run(&["resume", "--unit", API]).0);
+    until("people are asked", || {
+        scene.told.has("RemediationEscalated")
+    });
+    assert!(resumed.elapsed() >= PATIENCE, "{:?}", resumed.elapsed());
 }
 
 #[test]

@@ -123,8 +123,7 @@ impl<L: Ledger> Engine<L> {
             _ => 0,
         };
         let is_news = in_a_row == 0 && !incident.is_repeat;
-        let now = situation.now;
-        let wait = wait_until(now, retry_at, in_a_row);
+        let wait = wait_until(situation.now, retry_at, in_a_row);
         if is_news {
             let change = IncidentChange::Open {
                 evidence: self.evidence(id, &situation),
@@ -137,9 +136,6 @@ impl<L: Ledger> Engine<L> {
         }
         if let Some(incident) = self.book.get_mut(id) {
             incident.held_for = Some((reason, in_a_row));
-            if matches!(reason, Reason::Paused | Reason::Silenced) {
-                incident.view.held_by_people_at = Some(now);
-            }
             if is_news {
                 record::held(&incident.subject(), reason, retry_at);
             }

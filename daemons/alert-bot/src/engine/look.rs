@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use remediation::{Decision, Situation, Target, Trigger};
+use remediation::{Decision, Reason, Situation, Target, Trigger};
 use tokio::time::Instant;
 use units::UnitName;
 use uuid::Uuid;
@@ -90,6 +90,7 @@ impl<L: Ledger> Engine<L> {
     }
 
     pub(super) async fn looked(&mut self, id: Uuid, findings: Findings) {
+        let now = self.now();
         let Some(incident) = self.book.get_mut(id) else {
             return;
         };
@@ -104,6 +105,13 @@ impl<L: Ledger> Engine<L> {
             .memory_events
             .clone_from(&findings.cgroup.memory_events);
         incident.lines.clone_from(&findings.lines);
+        // Until this look, which may be the one that finds that they have let go.
+        if matches!(
+            incident.held_for,
+            Some((Reason::Paused | Reason::Silenced, _))
+        ) {
+            incident.view.held_by_people_at = Some(now);
+        }
         let Some(incident) = self.book.get(id) else {
             return;
         };
